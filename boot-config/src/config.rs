@@ -1,0 +1,193 @@
+//! The configuration of one boot: every key of the command line, typed.
+
+use core::fmt;
+
+use heapless::Vec;
+use verity::RootHash;
+
+use crate::bootconfig;
+use crate::cmdline;
+use crate::draft::Draft;
+use crate::error::{Cause, ConfigError, Setting, Source};
+use crate::policy::{
+    AccessMode, BreakStage, Corruption, Deadline, DirectoryMount, Emergency, EtcPolicy, HomePolicy, OnFailure,
+    StateDevice, StateMissing, VarPolicy, Verbosity, VerityPolicy, Volatile,
+};
+use crate::spec::DeviceSpec;
+
+/// Most `rootflags=`, `mount.usrflags=` or verity options that are kept.
+pub const MAX_OPTIONS: usize = 16;
+/// Most `surefoot.mount=` directories.
+pub const MAX_DIRECTORIES: usize = 16;
+/// Most modules named by `rd.driver.pre=`.
+pub const MAX_PRELOADED_MODULES: usize = 32;
+/// Most modules named by `rd.driver.blacklist=` and `module_blacklist=`.
+pub const MAX_BLACKLISTED_MODULES: usize = 64;
+/// Most unknown `surefoot.` keys that are reported.
+pub const MAX_UNKNOWN_KEYS: usize = 16;
+
+/// The texts that the words come from, lowest precedence first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources<'a> {
+    /// `/etc/cmdline.d/*.conf` of the initramfs, sorted by name and joined by newlines.
+    pub drop_ins: &'a str,
+    /// `/proc/bootconfig`.
+    pub bootconfig: &'a str,
+    /// `/proc/cmdline`.
+    pub cmdline: &'a str,
+}
+
+/// A filesystem that the command line names outright.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilesystemConfig<'a> {
+    /// `root=` or `mount.usr=`.
+    pub device: Option<DeviceSpec<'a>>,
+    /// `rootfstype=` or `mount.usrfstype=`; probed when `None`.
+    pub filesystem: Option<&'a str>,
+    /// `rootflags=` or `mount.usrflags=`: each word's text, in order; to be joined by commas.
+    pub options: Vec<&'a str, MAX_OPTIONS>,
+}
+
+/// A verity device that the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerityConfig<'a> {
+    /// `roothash=` or `usrhash=`.
+    pub root_hash: RootHash,
+    /// `systemd.verity_root_data=`; the PARTUUID of the hash's first 128 bits when `None`.
+    pub data: Option<DeviceSpec<'a>>,
+    /// `systemd.verity_root_hash=`; the PARTUUID of the hash's last 128 bits when `None`.
+    pub hash: Option<DeviceSpec<'a>>,
+    /// `systemd.verity_root_options=`.
+    pub options: VerityOptions,
+}
+
+/// The options of `systemd.verity_root_options=` and `systemd.verity_usr_options=` that surefoot honours
+/// (systemd's veritytab(5)). Any other option is an error: an option that asks for more checks must not be lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerityOptions {
+    /// `ignore-corruption`, `restart-on-corruption`, `panic-on-corruption`: overrides `surefoot.corruption=`.
+    /// `ignore-corruption` itself is refused, for nothing unverified may boot.
+    pub corruption: Option<Corruption>,
+    /// `ignore-zero-blocks`.
+    pub ignore_zero_blocks: bool,
+    /// `check-at-most-once`.
+    pub check_at_most_once: bool,
+    /// `superblock=no` is refused; `hash-offset=BYTES` of the superblock on the hash device.
+    pub hash_offset: u64,
+}
+
+/// A `surefoot.` key that this version does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownKey<'a> {
+    /// The key as it stands on the command line.
+    pub key: &'a str,
+    /// The valid key that looks most like it, if one is near.
+    pub nearest: Option<&'static str>,
+}
+
+impl fmt::Display for UnknownKey<'_> {
+    /// Writes what becomes of the key, as a remark for a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown key {} ignored", self.key)?;
+        self.nearest.map_or(Ok(()), |nearest| write!(f, "; the nearest valid one is {nearest}"))
+    }
+}
+
+/// Everything that the command line says about this boot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config<'a> {
+    /// `root=`, `rootfstype=`, `rootflags=`.
+    pub root: FilesystemConfig<'a>,
+    /// `ro`, `rw`: the mode of a root without verity.
+    pub root_mode: AccessMode,
+    /// `roothash=` and what belongs to it.
+    pub root_verity: Option<VerityConfig<'a>>,
+    /// `mount.usr=`, `mount.usrfstype=`, `mount.usrflags=`.
+    pub usr: FilesystemConfig<'a>,
+    /// `usrhash=` and what belongs to it.
+    pub usr_verity: Option<VerityConfig<'a>>,
+    /// `surefoot.disk=`: the one disk that is searched.
+    pub disk: Option<DeviceSpec<'a>>,
+    /// `rd.timeout=`, `rootwait`, `rootdelay=`.
+    pub deadline: Deadline,
+    /// `init=`: the program to start in the new root.
+    pub init: Option<&'a str>,
+    /// `surefoot.verity=`.
+    pub verity: VerityPolicy,
+    /// `surefoot.corruption=`.
+    pub corruption: Corruption,
+    /// `systemd.volatile=`.
+    pub volatile: Volatile,
+    /// `surefoot.etc=`; `None` where the key is not given, which means the default.
+    pub etc: Option<EtcPolicy>,
+    /// `surefoot.var=`; `None` where the key is not given, which means the default.
+    pub var: Option<VarPolicy<'a>>,
+    /// `surefoot.home=`; `None` where the key is not given, which means the default.
+    pub home: Option<HomePolicy<'a>>,
+    /// `surefoot.mount=`, in the order given.
+    pub directories: Vec<DirectoryMount<'a>, MAX_DIRECTORIES>,
+    /// `surefoot.state=`; `None` means the DPS `/var` partition of the boot disk, else PARTLABEL=state.
+    pub state: Option<StateDevice<'a>>,
+    /// `surefoot.state.missing=`.
+    pub state_missing: StateMissing,
+    /// `surefoot.on-failure=`.
+    pub on_failure: OnFailure,
+    /// `rd.emergency=`, `rd.shell`.
+    pub emergency: Emergency,
+    /// `rd.break[=stage]`.
+    pub break_at: Option<BreakStage>,
+    /// `rd.driver.pre=`: modules to load before any other.
+    pub preloaded_modules: Vec<&'a str, MAX_PRELOADED_MODULES>,
+    /// `rd.driver.blacklist=`, `module_blacklist=`: modules never to load for a device.
+    pub blacklisted_modules: Vec<&'a str, MAX_BLACKLISTED_MODULES>,
+    /// `quiet`, `debug`, `loglevel=`.
+    pub verbosity: Verbosity,
+    /// `surefoot.` keys that this version does not know.
+    pub unknown: Vec<UnknownKey<'a>, MAX_UNKNOWN_KEYS>,
+    /// The texts that all this was read from, where [`Config::module_parameters`] looks.
+    pub(crate) sources: Sources<'a>,
+}
+
+impl<'a> Config<'a> {
+    /// Reads the words of all sources.
+    ///
+    /// Of a key that stands in several sources the word of the highest precedence counts, unless the key collects
+    /// (`rootflags=`, `surefoot.mount=`, lists of modules). Within a source the last word counts for a key that is
+    /// shared with the kernel, while a `surefoot.` key that stands twice is an error. Keys of other programs are
+    /// ignored; a `surefoot.` key that this version does not know goes to [`Config::unknown`].
+    ///
+    /// Every word of a known key must be good, even one that a later source replaces. Words of different sources that
+    /// rule each other out are an error like those of one source.
+    #[inline(never)]
+    pub fn parse(sources: Sources<'a>) -> Result<Self, ConfigError<'a>> {
+        let mut draft = Draft::new();
+        draft.config.sources = sources;
+        let mut drop_ins = cmdline::Words::new(sources.drop_ins);
+        drop_ins.by_ref().try_for_each(|word| draft.take(word, Source::DropIns))?;
+        if drop_ins.init_arguments().is_some() {
+            let setting = Setting { key: "--", value: None, source: Source::DropIns };
+            return Err(ConfigError { setting, cause: Cause::DashesInDropIn });
+        }
+        bootconfig::Words::new(sources.bootconfig).try_for_each(|word| draft.take(word, Source::Bootconfig))?;
+        cmdline::Words::new(sources.cmdline).try_for_each(|word| draft.take(word, Source::Cmdline))?;
+        draft.finish()
+    }
+
+    /// What becomes of `/etc`.
+    pub fn etc_policy(&self) -> EtcPolicy {
+        self.etc.unwrap_or_default()
+    }
+
+    /// What becomes of `/var`.
+    pub fn var_policy(&self) -> VarPolicy<'a> {
+        self.var.unwrap_or_default()
+    }
+
+    /// What becomes of `/home`.
+    pub fn home_policy(&self) -> HomePolicy<'a> {
+        self.home.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

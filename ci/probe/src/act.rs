@@ -1,0 +1,70 @@
+//! Does what the command line asks of the probe.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
+
+use signal_hook::consts::{SIGCHLD, SIGTERM};
+use signal_hook::iterator::Signals;
+use surefoot_probe::{Action, Outcome};
+
+use crate::gather;
+
+/// Performs one action.
+pub(crate) fn perform(action: &Action) -> Outcome {
+    let done = match action {
+        Action::Write(path, text) => write(path, text).map(|()| Outcome::Done),
+        Action::Read(path) => fs::read(path).map(|bytes| Outcome::Text(String::from_utf8_lossy(&bytes).into_owned())),
+        Action::List(path) => fs::read_dir(path).map(|_| Outcome::Names(gather::names(path))),
+        Action::Stat(path) => gather::entry(Path::new(path)).map(Outcome::Entry),
+        Action::Remove(path) => fs::remove_file(path).map(|()| Outcome::Done),
+        Action::Fill(path) => Ok(fill(path)),
+        Action::Signals => signals(),
+    };
+    done.unwrap_or_else(|why| Outcome::Failed(why.raw_os_error().unwrap_or(-1)))
+}
+
+fn write(path: &str, text: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn fill(path: &str) -> Outcome {
+    let zeros = vec![0; 64 * 1024];
+    let mut written = 0;
+    let mut attempt = || -> io::Result<()> {
+        let mut file = File::create(path)?;
+        loop {
+            written += file.write(&zeros)? as u64;
+        }
+    };
+    let error = attempt().err().and_then(|why| why.raw_os_error());
+    Outcome::Filled(written, error.unwrap_or(-1))
+}
+
+/// Has a child send SIGTERM and then end, which sends SIGCHLD; waits until both have arrived.
+///
+/// A signal that was left blocked never arrives: the scenario's deadline then says so.
+fn signals() -> io::Result<Outcome> {
+    let mut signals = Signals::new([SIGTERM, SIGCHLD])?;
+    let mut child = Command::new("/proc/self/exe").spawn()?;
+    let mut arrived = std::collections::BTreeSet::new();
+    for signal in signals.forever() {
+        arrived.insert(signal);
+        if arrived.len() == 2 {
+            break;
+        }
+    }
+    child.wait()?;
+    Ok(Outcome::Signals(arrived.into_iter().collect()))
+}
+
+/// The child's part of [`signals`].
+pub(crate) fn signal_parent() {
+    let parent = nix::unistd::Pid::parent();
+    if let Err(why) = nix::sys::signal::kill(parent, nix::sys::signal::SIGTERM) {
+        eprintln!("probe: no SIGTERM to {parent}: {why}");
+    }
+}

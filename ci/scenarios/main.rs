@@ -1,0 +1,55 @@
+//! Boots in QEMU: one test for each thing that a user relies on. In the guest the probe is the real init; what it
+//! reports is what is asserted on. Where no init may be started, the reason on the console is.
+//!
+//! `cargo test -p surefoot-ci --test scenarios -- NAME` runs those whose names contain NAME.
+
+mod boot;
+mod buses;
+mod cmdline;
+mod deadline;
+mod filesystems;
+mod handoff;
+mod judge;
+mod layers;
+mod modules;
+mod naming;
+mod setup;
+mod size;
+mod state;
+mod systemd;
+mod verity;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A scenario: its name, and what it does, told its own name.
+type Scenario = (&'static str, fn(&str) -> Result<()>);
+
+/// Machines that run at once: most of a failing boot is the pause in which its message can be read.
+const MACHINES: usize = 4;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
+    let themes: [&[Scenario]; 13] = [
+        systemd::SCENARIOS,
+        boot::SCENARIOS,
+        buses::SCENARIOS,
+        cmdline::SCENARIOS,
+        deadline::SCENARIOS,
+        filesystems::SCENARIOS,
+        handoff::SCENARIOS,
+        layers::SCENARIOS,
+        modules::SCENARIOS,
+        naming::SCENARIOS,
+        size::SCENARIOS,
+        state::SCENARIOS,
+        verity::SCENARIOS,
+    ];
+    let trials = themes.into_iter().flatten().map(|&(name, scenario)| {
+        Trial::test(name, move || scenario(name).map_err(|why| Failed::from(format!("{why:?}"))))
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}

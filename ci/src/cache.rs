@@ -1,0 +1,98 @@
+//! Files that are built once, named by a digest of all that they are made from.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::paths;
+
+/// Collects what a cached file is made from.
+#[derive(Clone, Default)]
+pub struct Key(Sha256);
+
+impl Key {
+    /// Adds text, apart from what was added before.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text);
+        self
+    }
+
+    /// Adds a file's content.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn file(mut self, path: &Path) -> Result<Self> {
+        let mut file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+        let mut digest = Sha256::new();
+        std::io::copy(&mut file, &mut Write(&mut digest)).with_context(|| format!("read {}", path.display()))?;
+        self.0.update(digest.finalize());
+        Ok(self)
+    }
+
+    /// Sixteen hexadecimal digits.
+    pub fn hex(self) -> String {
+        let start = self.0.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        format!("{start:016x}")
+    }
+}
+
+struct Write<'a>(&'a mut Sha256);
+
+impl std::io::Write for Write<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The cached file `NAME-KEY` of `folder`; `build` makes it at the path it is given when it is not there yet.
+///
+/// Several threads and processes may ask for the same file: one builds, the others wait. When something is built, what
+/// nobody has asked for in the last two days goes away.
+pub fn cached(folder: &str, name: &str, key: Key, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let folder = paths::cache().join(folder);
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let name = format!("{name}-{}", key.hex());
+    let path = folder.join(&name);
+    let lock = File::create(folder.join(format!(".{name}.lock")))?;
+    lock.lock()?;
+    if !path.exists() {
+        let partial = folder.join(format!(".{name}.partial"));
+        if partial.exists() {
+            remove(&partial)?;
+        }
+        build(&partial)?;
+        fs::rename(&partial, &path).with_context(|| format!("rename to {}", path.display()))?;
+        prune(&folder)?;
+    }
+    File::open(&path)?.set_modified(SystemTime::now())?;
+    Ok(path)
+}
+
+/// Removes what was last asked for, and so last modified, too long ago.
+fn prune(folder: &Path) -> Result<()> {
+    const KEPT: Duration = Duration::from_hours(48);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age > KEPT {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file or a folder.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    removed.with_context(|| format!("remove {}", path.display()))
+}

@@ -1,0 +1,137 @@
+//! The demonstration machine: a real Debian with systemd on a verified root.
+
+mod debian;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cache::{self, Key};
+use crate::command::{command, run};
+use crate::disk::{self, Disk, Partition, types};
+use crate::drive::Drive;
+use crate::filesystem;
+use crate::initramfs;
+use crate::kernel::{self, Kernel, Package};
+use crate::machine::End;
+use crate::paths;
+use crate::verity::HashTree;
+use crate::vm::Vm;
+
+/// Everything that the demonstration machine boots from.
+#[derive(Clone, Debug)]
+pub struct Demo {
+    kernel: Kernel,
+    initramfs: PathBuf,
+    disk: PathBuf,
+    root_hash: String,
+}
+
+/// Bytes of the partition that holds the writable layers.
+const STATE_BYTES: u64 = 256 << 20;
+
+/// Says on standard error what is being done: some of it takes minutes.
+fn step(what: &str) {
+    eprintln!("==> {what}");
+}
+
+impl Demo {
+    /// Downloads and builds what is not there yet.
+    pub fn build() -> Result<Self> {
+        step("Debian's 6.12 cloud kernel");
+        let kernel = kernel::fetch(Package::Cloud612)?;
+        step("initramfs for it");
+        let initramfs = initramfs::build(&kernel, &["--module", "virtio_console"])?;
+        step("Debian root file system (the first time takes minutes)");
+        let root = debian::root_image(&kernel)?;
+        step("hash tree");
+        let tree = hash_tree(&root)?;
+        step("disk");
+        let state = filesystem::empty_ext4(STATE_BYTES)?;
+        let mut partitions = disk::verity_pair(&root, &tree);
+        partitions.push(Partition::new("state", types::VAR, &state));
+        let path = paths::cache().join("demo").join(format!("disk-{:.16}.img", tree.root_hash));
+        if !path.exists() {
+            let partial = path.with_extension("partial");
+            Disk::create(&partial, 512, &partitions)?;
+            fs::rename(partial, &path)?;
+        }
+        remove_earlier(&[&root, &tree.image, &path])?;
+        Ok(Self { kernel, initramfs, disk: path, root_hash: tree.root_hash })
+    }
+
+    /// The machine; `roothash=` alone tells it where its root is.
+    fn vm(&self, name: &str, drive: Drive) -> Vm {
+        let vm = Vm::new(name, &self.kernel, &self.initramfs).append(&format!("roothash={}", self.root_hash));
+        vm.memory_mib(1024).processors(2).drive(drive)
+    }
+
+    /// Hands the terminal to the machine until that ends. What is written to its disk is there again next time.
+    ///
+    /// # Errors
+    /// When QEMU cannot be started: otherwise this does not return.
+    pub fn interact(&self) -> Result<()> {
+        step("starting the machine; Ctrl-A X ends it, Ctrl-A C is QEMU's own prompt");
+        let own = self.disk.with_file_name(format!("own-{:.16}.img", self.root_hash));
+        if !own.exists() {
+            run(command("cp").arg("--sparse=always").args([&self.disk, &own]))?;
+        }
+        let vm = self.vm("demo", Drive::of_image(&own, 512).keep_writes());
+        let mut qemu = vm.qemu();
+        // QEMU's -nographic would do the same, but contradicts -nodefaults.
+        qemu.args(["-serial", "mon:stdio"]).stdin(std::process::Stdio::inherit());
+        Err(qemu.exec()).context("qemu-system-x86_64 cannot be run")
+    }
+
+    /// Boots the machine, has it check itself, and fails unless every check passed. Writes are forgotten.
+    ///
+    /// `console` gets each line that the machine prints.
+    pub fn check(&self, name: &str, console: fn(&str)) -> Result<Vec<String>> {
+        let vm = self.vm(name, Drive::of_image(&self.disk, 512)).append("surefoot-demo.check").console(console);
+        let outcome = vm.timeout(Duration::from_mins(10)).run()?;
+        let lines: Vec<_> = outcome.report.lines().map(str::to_owned).collect();
+        let failed: Vec<_> = lines.iter().filter(|line| line.starts_with("failed ")).collect();
+        ensure!(failed.is_empty(), "the booted system found: {failed:#?}\n{}", outcome.tail());
+        ensure!(lines.last().is_some_and(|line| line == "done"), "the check did not finish\n{}", outcome.tail());
+        if outcome.end != End::PoweredOff {
+            bail!("the machine should have powered off\n{}", outcome.tail());
+        }
+        Ok(lines)
+    }
+}
+
+/// Removes the images and disks of earlier builds: each is as large as a Debian.
+fn remove_earlier(current: &[&Path]) -> Result<()> {
+    let hash = current.iter().find_map(|path| path.file_stem()?.to_str()?.strip_prefix("disk-"));
+    for entry in fs::read_dir(paths::cache().join("demo"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let belongs =
+            current.iter().any(|current| current.starts_with(&path)) || hash.is_some_and(|hash| name.contains(hash));
+        let replaceable = ["root-", "hash-tree-", "disk-", "own-"].iter().any(|start| name.starts_with(start));
+        if replaceable && !belongs {
+            cache::remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The hash tree, made by the tool itself.
+fn hash_tree(root: &Path) -> Result<HashTree> {
+    let tool = paths::program("surefoot")?;
+    let folder = cache::cached("demo", "hash-tree", Key::default().file(root)?, |folder| {
+        fs::create_dir(folder)?;
+        let said = run(command(&tool.to_string_lossy())
+            .args(["verity", "format"])
+            .args([root, &folder.join("image")])
+            .arg("--root-hash-file")
+            .arg(folder.join("root-hash")))?;
+        Ok(std::io::stderr().write_all(said.as_bytes())?)
+    })?;
+    let root_hash = fs::read_to_string(folder.join("root-hash"))?;
+    Ok(HashTree { image: folder.join("image"), root_hash: root_hash.trim().to_owned() })
+}

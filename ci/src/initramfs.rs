@@ -1,0 +1,32 @@
+//! Initramfs images, built by the tool that is being tested.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cache::{self, Key};
+use crate::command::{command, run};
+use crate::kernel::Kernel;
+use crate::paths;
+
+/// An initramfs with PID 1 for a kernel, with these words of `surefoot initramfs` appended.
+///
+/// # Errors
+/// What the tool says.
+pub fn build(kernel: &Kernel, options: &[&str]) -> Result<PathBuf> {
+    let (tool, init) = (paths::program("surefoot")?, paths::program("surefoot-init")?);
+    let key = Key::default().file(&tool)?.file(&init)?.text(&kernel.tree.to_string_lossy()).text(&options.join("\0"));
+    cache::cached("initramfs", &kernel.release, key, |image| {
+        let options = options.iter().map(Path::new);
+        run(command(&tool.to_string_lossy())
+            .arg("initramfs")
+            .arg("--kernel")
+            .arg(&kernel.tree)
+            .arg("--init")
+            .arg(&init)
+            .args(options)
+            .arg("-o")
+            .arg(image))?;
+        Ok(())
+    })
+}

@@ -1,0 +1,22 @@
+//! The harness of the QEMU scenarios: Debian kernels, disk images made by Debian's own tools, virtual machines, and the
+//! budget that sizes are held to.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod accelerator;
+pub mod budget;
+pub mod cache;
+pub mod command;
+pub mod demo;
+pub mod disk;
+pub mod drive;
+pub mod filesystem;
+pub mod initramfs;
+pub mod kernel;
+pub mod machine;
+pub mod paths;
+pub mod qmp;
+pub mod size;
+pub mod tree;
+pub mod verity;
+pub mod vm;

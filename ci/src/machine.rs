@@ -1,0 +1,190 @@
+//! Runs a virtual machine to its end and gathers what it said.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use surefoot_probe::{REPORT_PORT, Report};
+
+use crate::paths;
+use crate::qmp::{self, Cause, Qmp};
+use crate::vm::{HOT_PORT, HotAdd, Vm};
+
+/// How a machine ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The guest powered off.
+    PoweredOff,
+    /// The guest rebooted (QEMU ends then).
+    Rebooted,
+    /// The guest's kernel halted the processor.
+    Halted,
+    /// It was still running when its time was up.
+    TimedOut,
+}
+
+/// What a machine left behind.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// All console lines.
+    pub console: String,
+    /// What came through the report port, unparsed.
+    pub report: String,
+}
+
+impl Outcome {
+    /// The probe's report.
+    ///
+    /// # Errors
+    /// When none came.
+    pub fn probe(&self) -> Result<Report> {
+        serde_json::from_str(&self.report).with_context(|| format!("no report from the guest\n{}", self.tail()))
+    }
+
+    /// The last lines of the console.
+    pub fn tail(&self) -> String {
+        const LINES: usize = 40;
+        let lines: Vec<_> = self.console.lines().collect();
+        let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+        format!("it ended {:?}; the console's last lines:\n    {}", self.end, last.join("\n    "))
+    }
+}
+
+enum Event {
+    Line(String),
+    ConsoleClosed,
+    Shutdown(Cause),
+    QemuEnded,
+}
+
+/// The kernel's last words before it halts the processor (kernel/reboot.c).
+const HALTED: &str = "reboot: System halted";
+
+impl Vm {
+    /// Runs the machine to its end. The console is kept in the log folder as NAME.log.
+    ///
+    /// # Errors
+    /// When QEMU itself fails. How the guest fares is for the caller to judge.
+    pub fn run(&self) -> Result<Outcome> {
+        let scratch = tempfile::tempdir()?;
+        let (console, report) = (scratch.path().join("console"), scratch.path().join("report"));
+        let listener = UnixListener::bind(&console)?;
+        let (sender, events) = mpsc::channel();
+        follow_console(listener, sender.clone());
+
+        let mut qemu = self.qemu();
+        qemu.args(["-chardev", &format!("socket,id=console,path={}", console.display())])
+            .args(["-serial", "chardev:console"])
+            .args(["-chardev", &format!("file,id=report,path={}", report.display())])
+            .args(["-device", "virtio-serial-pci", "-device"])
+            .arg(format!("virtserialport,chardev=report,name={REPORT_PORT}"))
+            .args(["-qmp", "stdio"]);
+        let child = qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.context("qemu-system-x86_64 cannot be run; `ci/install` installs it")?;
+        let qmp = qmp::start(&mut child, sender, Event::Shutdown, Event::QemuEnded)?;
+        let mut session = Session::new(self, qmp, &console);
+        let end = session.follow(&events);
+        // It has ended by itself, or its time is up.
+        child.kill()?;
+        let status = child.wait()?;
+        fs::create_dir_all(paths::logs())?;
+        let log = format!("{}\n{}", self.cmdline(), session.text);
+        fs::write(paths::logs().join(format!("{}.log", self.name)), log)?;
+        let Some(end) = end? else {
+            let mut said = String::new();
+            child.stderr.take().context("no stderr")?.read_to_string(&mut said)?;
+            bail!("qemu-system-x86_64 ended by itself ({status}): {said}");
+        };
+        Ok(Outcome { end, console: session.text, report: fs::read_to_string(&report).unwrap_or_default() })
+    }
+}
+
+/// A running machine.
+struct Session<'a> {
+    vm: &'a Vm,
+    qmp: Qmp,
+    console: &'a Path,
+    text: String,
+    /// Hot-adds whose marker has not been seen.
+    waiting: Vec<(usize, &'a HotAdd)>,
+    /// Hot-adds whose marker has been seen, and when they are due.
+    due: Vec<(Instant, usize, &'a HotAdd)>,
+}
+
+impl<'a> Session<'a> {
+    fn new(vm: &'a Vm, qmp: Qmp, console: &'a Path) -> Self {
+        let waiting = vm.hot_adds.iter().enumerate().collect();
+        Self { vm, qmp, console, text: String::new(), waiting, due: Vec::new() }
+    }
+
+    /// Follows the machine to its end; `None` when QEMU ended before the guest did.
+    fn follow(&mut self, events: &Receiver<Event>) -> Result<Option<End>> {
+        let deadline = Instant::now() + self.vm.timeout;
+        let (mut console_open, mut running, mut end) = (true, true, None);
+        while console_open || running {
+            let wake = self.due.iter().map(|(when, ..)| *when).fold(deadline, Instant::min);
+            match events.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+                Ok(Event::Line(line)) => {
+                    self.take_line(&line);
+                    end = line.contains(HALTED).then_some(End::Halted).or(end);
+                }
+                Ok(Event::Shutdown(Cause::GuestShutdown)) => end = Some(End::PoweredOff),
+                Ok(Event::Shutdown(Cause::GuestReset)) => end = Some(End::Rebooted),
+                Ok(Event::ConsoleClosed) => console_open = false,
+                Ok(Event::QemuEnded) => {
+                    running = false;
+                    // QEMU may have ended before it came to open the console, which is still waited for.
+                    drop(UnixStream::connect(self.console));
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => end = Some(End::TimedOut),
+                Ok(Event::Shutdown(Cause::Other)) | Err(_) => {}
+            }
+            if matches!(end, Some(End::Halted | End::TimedOut)) {
+                break;
+            }
+            self.attach_due()?;
+        }
+        Ok(end)
+    }
+
+    fn take_line(&mut self, line: &str) {
+        let _ = writeln!(self.text, "{line}");
+        (self.vm.console)(line);
+        for (number, add) in self.waiting.extract_if(.., |(_, add)| line.contains(&add.marker)) {
+            self.due.push((Instant::now() + add.delay, number, add));
+        }
+    }
+
+    fn attach_due(&mut self) -> Result<()> {
+        let now = Instant::now();
+        for (_, number, add) in self.due.extract_if(.., |(when, ..)| *when <= now) {
+            let disk = add.drive.hot_add(self.vm.first_hot_drive() + number, &format!("{HOT_PORT}{number}"));
+            self.qmp.execute("device_add", &disk)?;
+        }
+        Ok(())
+    }
+}
+
+fn follow_console(listener: UnixListener, events: Sender<Event>) {
+    std::thread::spawn(move || {
+        if let Ok((stream, _)) = listener.accept() {
+            let mut reader = BufReader::new(stream);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                // The receiver is gone when the machine was given up.
+                let _ = events.send(Event::Line(text));
+                line.clear();
+            }
+        }
+        let _ = events.send(Event::ConsoleClosed);
+    });
+}

@@ -1,0 +1,67 @@
+//! Sizes of what is shipped, beside their budget.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::budget::Budget;
+use crate::initramfs;
+use crate::kernel::{self, Package};
+use crate::paths;
+
+/// One size and its upper limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// What was measured.
+    pub what: &'static str,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What it may be.
+    pub budget: u64,
+}
+
+/// virtio's PCI devices and the virtio devices on them: a disk and a network card.
+const VIRTIO: [&str; 4] = [
+    "pci:v00001AF4d00001001sv00001AF4sd00000002bc01sc00i00",
+    "virtio:d00000002v00001AF4",
+    "pci:v00001AF4d00001000sv00001AF4sd00000001bc02sc00i00",
+    "virtio:d00000001v00001AF4",
+];
+
+/// Measures PID 1 and the initramfs images.
+pub fn measure() -> Result<Vec<Size>> {
+    let budget = Budget::read()?;
+    let kernel = kernel::fetch(Package::Cloud612)?;
+    let machine = paths::cache().join("virtio-machine");
+    describe_machine(&machine, &VIRTIO, &["erofs", "ext4"])?;
+    let length = |path: &Path| path.metadata().map(|metadata| metadata.len());
+    let default = initramfs::build(&kernel, &[])?;
+    let host_only = initramfs::build(&kernel, &["--host-only", "--machine", &machine.to_string_lossy()])?;
+    Ok(vec![
+        Size { what: "PID 1", bytes: length(&paths::program("surefoot-init")?)?, budget: budget.pid1_bytes },
+        Size {
+            what: "initramfs, 6.12 cloud kernel",
+            bytes: length(&default)?,
+            budget: budget.initramfs_612_cloud_bytes,
+        },
+        Size {
+            what: "initramfs, --host-only, virtio",
+            bytes: length(&host_only)?,
+            budget: budget.initramfs_host_only_virtio_bytes,
+        },
+    ])
+}
+
+/// Makes a folder that `surefoot initramfs --host-only --machine` takes for a machine with devices of these aliases and
+/// these filesystems mounted.
+pub fn describe_machine(folder: &Path, aliases: &[&str], filesystems: &[&str]) -> Result<()> {
+    for (number, alias) in aliases.iter().enumerate() {
+        let device = folder.join(format!("sys/devices/device{number}"));
+        fs::create_dir_all(&device)?;
+        fs::write(device.join("modalias"), format!("{alias}\n"))?;
+    }
+    fs::create_dir_all(folder.join("proc/self"))?;
+    let line = |kind: &&str| format!("20 1 254:0 / /{kind} rw,relatime - {kind} /dev/{kind} rw\n");
+    Ok(fs::write(folder.join("proc/self/mountinfo"), filesystems.iter().map(line).collect::<Vec<_>>().concat())?)
+}

@@ -1,0 +1,156 @@
+//! A virtual machine: what it consists of.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::accelerator;
+use crate::command::command;
+use crate::drive::Drive;
+use crate::kernel::Kernel;
+
+/// A disk that is attached while the machine runs.
+#[derive(Clone, Debug)]
+pub(crate) struct HotAdd {
+    /// The disk appears this long after a console line with this text.
+    pub(crate) marker: String,
+    pub(crate) delay: Duration,
+    pub(crate) drive: Drive,
+}
+
+/// A machine that is not running yet.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    pub(crate) name: String,
+    kernel: PathBuf,
+    initramfs: PathBuf,
+    words: Vec<String>,
+    drives: Vec<Drive>,
+    pub(crate) hot_adds: Vec<HotAdd>,
+    memory_mib: u32,
+    processors: u32,
+    pub(crate) console: fn(&str),
+    devices: Vec<String>,
+    pub(crate) timeout: Duration,
+}
+
+/// Words that every machine gets: messages on the serial console, a panic that ends the machine at once, and no panic
+/// where the host is too busy for the kernel's check of its timer.
+const ALWAYS: &str = "console=ttyS0 panic=-1 no_timer_check";
+
+/// PCI port that hot-added disks are put behind.
+pub(crate) const HOT_PORT: &str = "hotport";
+
+impl Vm {
+    /// A machine with 512 MiB of memory and no disks. `name` names its console log.
+    pub fn new(name: &str, kernel: &Kernel, initramfs: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            kernel: kernel.image.clone(),
+            initramfs: initramfs.to_owned(),
+            words: vec![ALWAYS.to_owned()],
+            drives: Vec::new(),
+            hot_adds: Vec::new(),
+            memory_mib: 512,
+            processors: 1,
+            console: |_| (),
+            devices: Vec::new(),
+            timeout: Duration::from_mins(3),
+        }
+    }
+
+    /// Appends words to the kernel command line.
+    #[must_use]
+    pub fn append(mut self, words: &str) -> Self {
+        self.words.push(words.to_owned());
+        self
+    }
+
+    /// Attaches a disk. Disks on one bus are named by the kernel in the order in which they were attached here.
+    #[must_use]
+    pub fn drive(mut self, drive: Drive) -> Self {
+        self.drives.push(drive);
+        self
+    }
+
+    /// Attaches a virtio-blk disk `delay` after the console has shown a line that contains `marker`.
+    #[must_use]
+    pub fn hot_add(mut self, marker: &str, delay: Duration, drive: Drive) -> Self {
+        self.hot_adds.push(HotAdd { marker: marker.to_owned(), delay, drive });
+        self
+    }
+
+    /// Changes the memory, in MiB.
+    #[must_use]
+    pub fn memory_mib(mut self, memory: u32) -> Self {
+        self.memory_mib = memory;
+        self
+    }
+
+    /// Changes the number of processors; one by default.
+    #[must_use]
+    pub fn processors(mut self, processors: u32) -> Self {
+        self.processors = processors;
+        self
+    }
+
+    /// Has each console line shown as it comes.
+    #[must_use]
+    pub fn console(mut self, show: fn(&str)) -> Self {
+        self.console = show;
+        self
+    }
+
+    /// Attaches any other device, in the words of QEMU's `-device`.
+    #[must_use]
+    pub fn device(mut self, device: &str) -> Self {
+        self.devices.push(device.to_owned());
+        self
+    }
+
+    /// Changes how long the machine may run before that is a failure; three minutes by default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The number of the first hot-added drive: they follow the others.
+    pub(crate) fn first_hot_drive(&self) -> usize {
+        self.drives.len()
+    }
+
+    /// The kernel command line.
+    pub fn cmdline(&self) -> String {
+        self.words.join(" ")
+    }
+
+    /// QEMU with everything but the console and the report port.
+    pub fn qemu(&self) -> Command {
+        let mut qemu = command("qemu-system-x86_64");
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+            .args(["-machine", "q35", "-accel", accelerator::argument(), "-cpu", "max"])
+            .args(["-m", &format!("{}M", self.memory_mib), "-smp", &self.processors.to_string()])
+            .arg("-kernel")
+            .arg(&self.kernel)
+            .arg("-initrd")
+            .arg(&self.initramfs)
+            .args(["-append", &self.cmdline()]);
+        let hot = self.hot_adds.iter().map(|add| &add.drive);
+        for (number, drive) in self.drives.iter().chain(hot).enumerate() {
+            qemu.args(["-drive", &drive.backend(number)]);
+            if number < self.first_hot_drive() {
+                for device in drive.devices(number) {
+                    qemu.args(["-device", &device]);
+                }
+            }
+        }
+        for (number, _) in self.hot_adds.iter().enumerate() {
+            qemu.args(["-device", &format!("pcie-root-port,id={HOT_PORT}{number},chassis={}", number + 1)]);
+        }
+        for device in &self.devices {
+            qemu.args(["-device", device]);
+        }
+        qemu
+    }
+}

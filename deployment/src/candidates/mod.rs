@@ -1,0 +1,163 @@
+//! The deployments that may boot.
+//!
+//! Each kind of deployment has one file here, which finds the candidates of that kind; [`rank`] says in which order the
+//! kinds come.
+
+mod configured;
+mod error;
+mod name;
+pub mod rank;
+mod state;
+
+use boot_config::config::VerityOptions;
+use core::fmt;
+use heapless::Vec;
+use verity::RootHash;
+
+use crate::facts::{BlockDevice, Facts, Name};
+use crate::filesystem::FilesystemKind;
+
+pub use error::{CandidateError, MAX_MISSING, Missing, MissingDevice, Refusal, Role};
+pub use name::{CandidateName, MAX_CANDIDATE_NAME};
+pub use rank::candidates;
+pub use state::state_device;
+
+/// Most candidates of one boot.
+pub const MAX_CANDIDATES: usize = 16;
+/// The candidates of one boot, best first.
+pub type Candidates = Vec<Candidate, MAX_CANDIDATES>;
+
+/// A deployment that may boot: everything that it needs was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What it is called in messages and reports. It names no file.
+    pub name: CandidateName,
+    /// How it was found.
+    pub kind: Kind,
+    /// What becomes the root.
+    pub root: RootSource,
+    /// What becomes `/usr`, when that is a filesystem of its own.
+    pub usr: Option<UsrSource>,
+    /// Whether every byte of it is verified.
+    pub trust: Trust,
+}
+
+/// How a candidate was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The command line names it outright (`roothash=`, `root=`, `usrhash=`).
+    Configured,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured => f.write_str("configured"),
+        }
+    }
+}
+
+/// What becomes the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootSource {
+    /// A verity device.
+    Verity(VeritySource),
+    /// A filesystem that nothing verifies.
+    Plain(DeviceSource),
+    /// A tmpfs: all that is booted lies in `/usr`.
+    Memory,
+}
+
+/// What becomes `/usr`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsrSource {
+    /// A verity device.
+    Verity(VeritySource),
+    /// A filesystem that nothing verifies.
+    Plain(DeviceSource),
+}
+
+/// A verity device that can be activated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VeritySource {
+    /// The device that holds the filesystem.
+    pub data: Name,
+    /// The device that holds the hash tree; it may be the same.
+    pub hash: Name,
+    /// What vouches for both.
+    pub root_hash: RootHash,
+    /// How it is activated.
+    pub options: VerityOptions,
+    /// The kind of filesystem that the data device seems to hold. Nothing has verified that yet.
+    pub filesystem: Option<FilesystemKind>,
+}
+
+/// A device that is mounted as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceSource {
+    /// The device.
+    pub device: Name,
+    /// The kind of filesystem that it seems to hold.
+    pub filesystem: Option<FilesystemKind>,
+}
+
+impl DeviceSource {
+    fn new(device: &BlockDevice) -> Self {
+        Self { device: device.name.clone(), filesystem: kind_of(device) }
+    }
+}
+
+/// Whether every byte of a candidate is verified before it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// A root hash vouches for all of it.
+    Verified,
+    /// Something of it is taken as it is.
+    Insecure(Insecurity),
+}
+
+/// What of a candidate is not verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Insecurity {
+    /// The root filesystem.
+    Root,
+    /// `/usr`.
+    Usr,
+}
+
+impl fmt::Display for Insecurity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Root => "the root filesystem is not verified",
+            Self::Usr => "/usr is not verified",
+        })
+    }
+}
+
+impl Candidate {
+    /// The device that holds its filesystem: the root's, or that of `/usr` when the root is in memory.
+    pub fn device(&self) -> Option<&Name> {
+        let usr = match &self.usr {
+            Some(UsrSource::Verity(VeritySource { data, .. })) => Some(data),
+            Some(UsrSource::Plain(DeviceSource { device, .. })) => Some(device),
+            None => None,
+        };
+        match &self.root {
+            RootSource::Verity(VeritySource { data, .. }) => Some(data),
+            RootSource::Plain(DeviceSource { device, .. }) => Some(device),
+            RootSource::Memory => usr,
+        }
+    }
+
+    /// The disk that it lies on.
+    pub fn disk<'f>(&self, facts: &'f Facts) -> Option<&'f str> {
+        Some(facts.device(self.device()?)?.disk_name())
+    }
+}
+
+fn kind_of(device: &BlockDevice) -> Option<FilesystemKind> {
+    device.filesystem.as_ref().map(|filesystem| filesystem.kind)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! What is on the machine's block devices, and which deployments on them can boot.
+//!
+//! [`facts`] holds what partition tables ([`table`], [`gpt`], [`mbr`]) and superblocks ([`filesystem`]) say;
+//! [`candidates`] turns a configuration and those facts into the deployments that may boot, best first. Bytes come in
+//! through [`ReadAt`], values go out: this crate does no I/O of its own, allocates nothing and cannot panic on any
+//! input.
+#![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+#[cfg(test)]
+extern crate std;
+
+mod bytes;
+mod crc32;
+
+pub mod candidates;
+pub mod discoverable;
+pub mod facts;
+pub mod filesystem;
+pub mod gpt;
+pub mod mbr;
+pub mod read;
+pub mod table;
+
+pub use candidates::{Candidate, CandidateError, candidates};
+pub use facts::{BlockDevice, DeviceNumber, Facts, Name};
+pub use filesystem::{Filesystem, FilesystemKind};
+pub use read::{ReadAt, ReadError};

@@ -1,0 +1,205 @@
+//! The way of a boot, from the first instruction to the hand-over.
+
+use core::convert::Infallible;
+use core::panic::PanicInfo;
+use core::time::Duration;
+
+use boot_config::Config;
+use boot_config::policy::{BreakStage, Deadline, OnFailure, StateMissing};
+use deployment::Facts;
+use deployment::candidates::{Candidate, Trust};
+use sys::process;
+use sys::reserve::Reserve;
+use sys::start::Words;
+
+use crate::attempt::{Boot, try_all};
+use crate::coldplug::Hotplug;
+use crate::command_line;
+use crate::early::{self, Modprobe};
+use crate::efi;
+use crate::execute::{NewRoot, System};
+use crate::failure;
+use crate::handoff::hand_over;
+use crate::kernel::Kernel;
+use crate::load::Tree;
+use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select};
+use crate::probe;
+use crate::report::Report;
+use crate::text::Reason;
+use crate::{log as kernel_log, modprobe, reason};
+
+/// Starts: as the first program of the machine, or as the one that the kernel asks for modules.
+pub fn run(words: Words) -> ! {
+    if process::id() != 1 {
+        modprobe::run(&words);
+    }
+    let mounted = early::mount_kernel_filesystems();
+    let unlimited = kernel_log::start();
+    let result = mounted.and_then(|()| boot(&words, &unlimited));
+    let why = match result {
+        Ok(never) => match never {},
+        Err(reason) => reason,
+    };
+    failure::conclude(format_args!("{why}"), failure::remembered())
+}
+
+/// Ends a boot in which this program itself is at fault.
+pub fn panicked(info: &PanicInfo<'_>) -> ! {
+    failure::conclude(format_args!("surefoot-init has a fault of its own: {info}"), failure::remembered())
+}
+
+static FACTS: Reserve<Facts> = Reserve::new(Facts::new());
+static PLAN: Reserve<Plan<'static>> = Reserve::new(Plan::new());
+
+#[inline(never)]
+fn boot(words: &Words, unlimited: &kernel_log::Unlimited) -> Result<Infallible, Reason> {
+    let started = sys::clock::since_boot();
+    let mut report = Report::default();
+    report.reached("start");
+    let config = Config::parse(command_line::read()?).map_err(|error| reason!("{error}"))?;
+    announce(&config);
+    pause_at(BreakStage::Cmdline, &config);
+
+    let tree = Tree::open();
+    if let Some(mismatch) = tree.mismatch() {
+        log::error!("{mismatch}; only what is built into the kernel will be found");
+    }
+    let modprobe = Modprobe::take_over();
+    let hotplug = Hotplug::start(&tree, &config)?;
+    report.reached("drivers loaded");
+    for module in modules_in_any_case(&config) {
+        // While disks are being found there is time for what every plan needs; the plan itself insists on it.
+        let _ = tree.load(module, &config);
+    }
+    let (Some(facts), Some(plan)) = (FACTS.take(), PLAN.take()) else { return Err(reason!("the boot began twice")) };
+    facts.loader_partition = efi::loader_partition();
+    let selection = Search { config: &config, tree: &tree, hotplug: &hotplug, started }.run(facts)?;
+    report.reached("devices found");
+    pause_at(BreakStage::PreMount, &config);
+
+    let kernel = Kernel::new(&tree, &config);
+    let mut attempts = Attempts { config: &config, words, unlimited, modprobe: modprobe.as_ref(), kernel, report };
+    try_all(&config, &selection, plan, &mut attempts)
+}
+
+/// This machine, with what is at hand while candidates are tried.
+struct Attempts<'b, 'a> {
+    config: &'b Config<'a>,
+    words: &'b Words,
+    unlimited: &'b kernel_log::Unlimited,
+    modprobe: Option<&'b Modprobe>,
+    kernel: Kernel<'b>,
+    report: Report,
+}
+
+impl<'a> Boot<'a> for Attempts<'_, 'a> {
+    type Started = Infallible;
+
+    fn system(&mut self) -> &mut dyn System {
+        &mut self.kernel
+    }
+
+    fn planned(&mut self, plan: &Plan<'a>) {
+        log::debug!("{} takes {} steps", plan.deployment, plan.steps.len());
+    }
+
+    fn degraded(&mut self, why: Reason) {
+        self.report.degraded(why);
+    }
+
+    fn failed(&mut self, candidate: &Candidate, why: &Reason) {
+        self.report.failed(&candidate.name, why);
+    }
+
+    fn start(&mut self, root: &NewRoot<'_, 'a>) -> Result<Infallible, Reason> {
+        pause_at(BreakStage::PrePivot, self.config);
+        if let Trust::Insecure(why) = root.plan().trust {
+            self.report.insecure(reason!("{why}"));
+        }
+        self.report.reached("root complete");
+        self.report.write(root, &self.config.unknown)?;
+        self.modprobe.map_or(Ok(()), Modprobe::restore)?;
+        log::info!("starting {} of {}", root.init(), root.plan().deployment);
+        self.unlimited.restore();
+        Err(hand_over(root, self.words))
+    }
+}
+
+/// Says what is worth saying of the command line.
+fn announce(config: &Config<'_>) {
+    kernel_log::set_verbosity(config.verbosity);
+    failure::remember(match config.on_failure {
+        OnFailure::Stop(emergency) => emergency,
+        OnFailure::Next => config.emergency,
+    });
+    log::info!("surefoot-init {}", env!("CARGO_PKG_VERSION"));
+    for unknown in &config.unknown {
+        log::warn!("{unknown}");
+    }
+}
+
+/// Opens a shell if the command line asks for one here.
+fn pause_at(stage: BreakStage, config: &Config<'_>) {
+    if config.break_at != Some(stage) {
+        return;
+    }
+    if failure::shell_is_there() {
+        log::warn!("rd.break: the boot goes on when the shell ends");
+        failure::open_shell();
+    } else {
+        log::error!("rd.break: no /bin/sh was packed into the initramfs; the boot goes on");
+    }
+}
+
+/// The search for the devices that the configuration needs.
+struct Search<'s, 'a> {
+    config: &'s Config<'a>,
+    tree: &'s Tree,
+    hotplug: &'s Hotplug<'s>,
+    /// When PID 1 started: the time that the kernel takes before does not count.
+    started: Duration,
+}
+
+impl<'a> Search<'_, 'a> {
+    /// Waits until all are there, or the deadline is over.
+    fn run(&self, facts: &mut Facts) -> Result<Selection<'a>, Reason> {
+        let mut said = Reason::new();
+        loop {
+            // What is announced before the look is in the look; what is announced after it ends the wait.
+            while self.hotplug.settle()? {}
+            probe::refresh(facts);
+            let selection = select(self.config, facts)?;
+            let Some(missing) = selection.missing() else { return Ok(selection) };
+            match self.remaining() {
+                Some(Duration::ZERO) => return self.out_of_time(selection, facts),
+                limit => {
+                    if said != missing {
+                        log::info!("waiting for {missing}");
+                        said.clone_from(&missing);
+                    }
+                    self.hotplug.wait(limit)?;
+                }
+            }
+        }
+    }
+
+    /// The time that is left; `None` where there is no deadline.
+    fn remaining(&self) -> Option<Duration> {
+        match self.config.deadline {
+            Deadline::Never => None,
+            Deadline::Seconds(seconds) => {
+                let passed = sys::clock::since_boot().saturating_sub(self.started);
+                Some(Duration::from_secs(seconds.into()).saturating_sub(passed))
+            }
+        }
+    }
+
+    fn out_of_time(&self, selection: Selection<'a>, facts: &Facts) -> Result<Selection<'a>, Reason> {
+        if selection.only_state_is_missing() && self.config.state_missing == StateMissing::Tmpfs {
+            return Ok(selection);
+        }
+        let Deadline::Seconds(seconds) = self.config.deadline else { return Ok(selection) };
+        let missing = selection.missing().unwrap_or_default();
+        Err(out_of_time(&missing, seconds, self.tree.mismatch(), facts))
+    }
+}

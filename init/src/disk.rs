@@ -1,0 +1,53 @@
+//! Block devices as something to read.
+
+use deployment::read::{ReadAt, ReadError};
+use sys::errno::Explained;
+use sys::file::{self, AsFd, OwnedFd};
+
+use crate::text::{Path, Reason};
+use crate::{path, reason};
+
+/// An open block device.
+#[derive(Debug)]
+pub struct Disk {
+    file: OwnedFd,
+    size: u64,
+}
+
+impl Disk {
+    /// Opens `/dev/NAME`.
+    pub fn open(name: &str) -> Result<Self, Reason> {
+        let path = path!("/dev/{name}");
+        let file = sys::block::open(&path).map_err(|errno| reason!("cannot open {path}: {}", Explained(errno)))?;
+        Ok(Self { file, size: attribute(name, "size").unwrap_or(0).saturating_mul(SYSFS_SECTOR) })
+    }
+
+    /// Bytes of its logical sectors; what the kernel does not tell is 512.
+    pub fn sector_size(&self) -> u32 {
+        sys::block::sector_size(self.file.as_fd()).unwrap_or(512)
+    }
+}
+
+impl ReadAt for Disk {
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        file::read_exact_at(self.file.as_fd(), offset, buffer).map_err(|errno| ReadError::Device(errno.raw_os_error()))
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// Bytes of what sysfs calls a sector, whatever the device's own sectors are (Documentation/ABI/stable/sysfs-block).
+pub const SYSFS_SECTOR: u64 = 512;
+
+/// A number that sysfs tells of a block device.
+pub fn attribute(name: &str, attribute: &str) -> Option<u64> {
+    let mut buffer = [0; 32];
+    file::read_text(&attribute_path(name, attribute), &mut buffer).ok()?.parse().ok()
+}
+
+/// Where sysfs tells an attribute of a block device.
+pub fn attribute_path(name: &str, attribute: &str) -> Path {
+    path!("/sys/class/block/{name}/{attribute}")
+}

@@ -1,0 +1,124 @@
+//! Carries a plan out, and undoes it where a step fails.
+
+use core::fmt;
+
+use crate::plan::{Action, Mount, Plan, Scope, Step, VerityDevice};
+use crate::reason;
+use crate::text::{Path, Reason};
+
+/// The one door to the kernel: what a plan can ask of it. Every method can be called again after it failed.
+pub trait System {
+    /// Makes a kernel module available.
+    fn load_module(&mut self, name: &str) -> Result<(), Reason>;
+    /// Makes a dm-verity device.
+    fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason>;
+    /// Removes a dm-verity device.
+    fn deactivate_verity(&mut self, name: &str) -> Result<(), Reason>;
+    /// Mounts something.
+    fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason>;
+    /// Unmounts what is at `target`.
+    fn unmount(&mut self, target: &str) -> Result<(), Reason>;
+    /// Checks that the new root is an operating system, and gives the program to start in it.
+    fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason>;
+    /// Does what needs no undoing: directories, links and records.
+    fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason>;
+}
+
+/// A root that is complete under `/sysroot`. Only [`execute`] makes one, and only it can be handed over.
+#[derive(Debug)]
+pub struct NewRoot<'p, 'a> {
+    plan: &'p Plan<'a>,
+    init: Path,
+}
+
+impl<'p, 'a> NewRoot<'p, 'a> {
+    /// The plan that made it.
+    pub fn plan(&self) -> &'p Plan<'a> {
+        self.plan
+    }
+
+    /// The program to start in it.
+    pub fn init(&self) -> &str {
+        &self.init
+    }
+}
+
+/// A step that failed. All steps before it are undone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    /// Number of the step, from 0.
+    pub step: usize,
+    /// Whom it speaks against.
+    pub scope: Scope,
+    /// What failed, on what, and why.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+/// Carries out `plan` step by step. Where one fails, everything that was made is undone in reverse order.
+pub fn execute<'p, 'a>(plan: &'p Plan<'a>, system: &mut dyn System) -> Result<NewRoot<'p, 'a>, Failed> {
+    let mut init = None;
+    for (number, step) in plan.steps.iter().enumerate() {
+        log::debug!("step {}: {step}", number + 1);
+        if let Err(reason) = perform(&step.action, system, &mut init) {
+            undo(plan.steps.get(..number).unwrap_or_default(), system);
+            return Err(Failed { step: number, scope: step.scope, reason });
+        }
+    }
+    // Every plan checks its root; one that does not is a fault of ours, and must not boot.
+    let unchecked = || Failed {
+        step: plan.steps.len(),
+        scope: Scope::Candidate,
+        reason: reason!("the plan for {} does not check its root", plan.deployment),
+    };
+    init.map(|init| NewRoot { plan, init }).ok_or_else(unchecked)
+}
+
+/// Undoes all of a plan that was carried out.
+pub fn dismantle(root: &NewRoot<'_, '_>, system: &mut dyn System) {
+    undo(&root.plan.steps, system);
+}
+
+fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>) -> Result<(), Reason> {
+    match action {
+        Action::LoadModule { name, required } => match system.load_module(name) {
+            Err(reason) if !required => {
+                log::debug!("{reason}");
+                Ok(())
+            }
+            result => result,
+        },
+        Action::ActivateVerity(device) => system.activate_verity(device),
+        Action::Mount(mount) => system.mount(mount),
+        Action::CheckRoot { init: wanted } => {
+            *init = Some(system.check_root(*wanted)?);
+            Ok(())
+        }
+        _ => system.perform(action),
+    }
+}
+
+/// Undoes `steps`, the last one first. What cannot be undone is said, and the rest goes on: a mount that is left behind
+/// keeps its device, and both are named.
+fn undo(steps: &[Step<'_>], system: &mut dyn System) {
+    for step in steps.iter().rev() {
+        let result = match &step.action {
+            Action::ActivateVerity(device) => system.deactivate_verity(device.name),
+            Action::Mount(mount) => system.unmount(&mount.target),
+            // Modules stay: the next candidate is likely to want them. Directories and links under /run and on the
+            // state device are made again by whoever comes next.
+            _ => Ok(()),
+        };
+        if let Err(reason) = result {
+            log::error!("cannot undo \"{step}\": {reason}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

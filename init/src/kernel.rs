@@ -1,0 +1,239 @@
+//! The running kernel as the [`System`] that plans are carried out on.
+
+use core::fmt::Write as _;
+
+use boot_config::Config;
+use boot_config::policy::Corruption;
+use deployment::facts::DeviceNumber;
+use heapless::{String, Vec};
+use sys::Errno;
+use sys::copy::Depth;
+use sys::device_mapper::{Control, MAX_PARAMETERS, Target};
+use sys::errno::Explained;
+use sys::file;
+use sys::kernel_log::{MAX_RECORD, Watch};
+use verity::{OnCorruption, OnError, Table};
+
+use crate::disk::Disk;
+use crate::execute::System;
+use crate::load::Tree;
+use crate::plan::{Action, Device, Mount, VerityDevice};
+use crate::text::{Path, Reason};
+use crate::verity_device::{Prepared, prepare};
+use crate::{mounting, new_root, path, places, reason};
+
+/// Verity devices that one boot makes: root and usr.
+const MAX_VERITY_DEVICES: usize = 2;
+/// Most messages of the kernel that are quoted for one failure.
+const MAX_QUOTED: usize = 3;
+
+/// The running kernel.
+#[derive(Debug)]
+pub struct Kernel<'a> {
+    tree: &'a Tree,
+    config: &'a Config<'a>,
+    verity: Vec<Active, MAX_VERITY_DEVICES>,
+}
+
+/// A verity device that is there.
+#[derive(Debug)]
+struct Active {
+    name: &'static str,
+    table: Table,
+    number: DeviceNumber,
+}
+
+impl<'a> Kernel<'a> {
+    /// The kernel, with the modules of the initramfs.
+    pub fn new(tree: &'a Tree, config: &'a Config<'a>) -> Self {
+        Self { tree, config, verity: Vec::new() }
+    }
+}
+
+impl System for Kernel<'_> {
+    fn load_module(&mut self, name: &str) -> Result<(), Reason> {
+        if is_filesystem(name) {
+            return Ok(());
+        }
+        self.tree.load(name, self.config)
+    }
+
+    fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason> {
+        let Prepared { uuid, table } = prepare(device, &Disk::open(&device.data)?, &Disk::open(&device.hash)?)?;
+        let mut unique = String::<80>::new();
+        write_unique_name(&mut unique, uuid, device.name).map_err(|_| full(device.name))?;
+
+        let watch = Watch::start().ok();
+        let failed = |what: &str, errno| {
+            let said = quote(watch.as_ref());
+            reason!("cannot make the verity device {}: {what}: {}{said}", device.name, Explained(errno))
+        };
+        let control = Control::open().map_err(|errno| failed("open /dev/mapper/control", errno))?;
+        let number = control.create(device.name, &unique).map_err(|errno| failed("create it", errno))?;
+        let number = DeviceNumber { major: number.major, minor: number.minor };
+        let made = load(&control, device.name, &table)
+            .map_err(|errno| failed("load its table", errno))
+            .and_then(|()| control.resume(device.name).map_err(|errno| failed("resume it", errno)))
+            .and_then(|()| show(device.name, number));
+        if let Err(reason) = made {
+            // The reason is what counts; a device that stays behind would show when the name is used again.
+            let _ = control.remove(device.name);
+            return Err(reason);
+        }
+        self.verity.push(Active { name: device.name, table, number }).map_err(|_| full(device.name))
+    }
+
+    fn deactivate_verity(&mut self, name: &str) -> Result<(), Reason> {
+        let failed = |errno| reason!("cannot remove the verity device {name}: {}", Explained(errno));
+        Control::open().map_err(failed)?.remove(name).map_err(failed)?;
+        let _ = file::remove(&path!("/dev/mapper/{name}"));
+        if let Some(at) = self.verity.iter().position(|active| active.name == name) {
+            let active = self.verity.swap_remove(at);
+            let _ = file::remove(&udev_record(active.number));
+        }
+        Ok(())
+    }
+
+    fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
+        let watch = Watch::start().ok();
+        mounting::mount(mount).map_err(|why| {
+            let said = quote(watch.as_ref());
+            reason!("cannot mount {} {} on {}: {why}{said}", mount.source.kind(), mount.source, mount.target)
+        })
+    }
+
+    fn unmount(&mut self, target: &str) -> Result<(), Reason> {
+        sys::mount::unmount(target).map_err(|errno| reason!("cannot unmount {target}: {}", Explained(errno)))
+    }
+
+    fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason> {
+        let watch = Watch::start().ok();
+        new_root::check(places::NEW_ROOT, init).map_err(|why| reason!("{why}{}", quote(watch.as_ref())))
+    }
+
+    fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason> {
+        match action {
+            Action::MakeDirectory { path, mode } => file::make_directory(path, *mode)
+                .map_err(|errno| reason!("cannot make the directory {path}: {}", Explained(errno))),
+            Action::MakeDirectoryLike { model, path } => copy(model, path, Depth::AttributesOnly),
+            Action::FillDirectory { source, target } => copy(source, target, Depth::Contents),
+            Action::CheckDirectory { path } => new_root::check_directory(places::NEW_ROOT, path),
+            Action::Link { destination, path } => file::link(destination, path)
+                .map_err(|errno| reason!("cannot make the link {path} to {destination}: {}", Explained(errno))),
+            Action::RecordRootDevice { device } => self.record_root_device(device),
+            Action::SetCorruption { name, reaction } => self.set_corruption(name, *reaction),
+            // These have methods of their own.
+            Action::LoadModule { .. } | Action::ActivateVerity(_) | Action::Mount(_) | Action::CheckRoot { .. } => {
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Kernel<'_> {
+    fn record_root_device(&self, device: &Device) -> Result<(), Reason> {
+        let number = match device {
+            Device::Verity(name) => self.verity.iter().find(|active| active.name == *name).map(|active| active.number),
+            Device::Block(name) => Some(crate::probe::number(name)),
+        };
+        let number = number.ok_or_else(|| reason!("cannot record the root device: {device} is not there"))?;
+        let link = "/run/systemd/volatile-root";
+        file::make_directory("/run/systemd", 0o755)
+            .and_then(|()| file::link(&path!("/dev/block/{number}"), link))
+            .map_err(|errno| reason!("cannot make the link {link}: {}", Explained(errno)))
+    }
+
+    /// Loads the device's table again, with the reaction in it. The kernel is asked whether it knows the reaction to
+    /// read errors as well (Linux 6.12): without it a corrupted block can be passed off as an unreadable one.
+    fn set_corruption(&self, name: &str, reaction: Corruption) -> Result<(), Reason> {
+        let (on_corruption, on_error) = match reaction {
+            Corruption::Reboot => (OnCorruption::Restart, OnError::Restart),
+            Corruption::Panic => (OnCorruption::Panic, OnError::Panic),
+            Corruption::Eio => return Ok(()),
+        };
+        let failed = |errno| reason!("cannot set what corruption of {name} leads to: {}", Explained(errno));
+        let active = self.verity.iter().find(|active| active.name == name).ok_or_else(|| failed(Errno::NXIO))?;
+        let control = Control::open().map_err(failed)?;
+        let mut table = active.table.clone();
+        table.options.corruption = on_corruption;
+        table.options.on_error = on_error;
+        let loaded = load(&control, name, &table).or_else(|errno| {
+            if errno != Errno::INVAL {
+                return Err(errno);
+            }
+            log::debug!("this kernel's dm-verity does not react to read errors");
+            table.options.on_error = OnError::Eio;
+            load(&control, name, &table)
+        });
+        loaded.and_then(|()| control.resume(name)).map_err(|errno| {
+            // The table that is in force stays: without the reaction, so the candidate fails.
+            let _ = control.clear(name);
+            failed(errno)
+        })
+    }
+}
+
+fn load(control: &Control, name: &str, table: &Table) -> Result<(), Errno> {
+    let mut parameters = String::<MAX_PARAMETERS>::new();
+    write!(parameters, "{table}").map_err(|_| Errno::NAMETOOLONG)?;
+    control.load(name, Target { kind: "verity", sectors: table.length_sectors(), parameters: &parameters })
+}
+
+/// Makes the device known: by name in `/dev/mapper`, and to udev, which would take a device-mapper device that it did
+/// not see appear for an unfinished one (10-dm.rules).
+fn show(name: &str, number: DeviceNumber) -> Result<(), Reason> {
+    let failed =
+        |what: &str, errno| reason!("cannot make the verity device {name} known: {what}: {}", Explained(errno));
+    let link = path!("/dev/mapper/{name}");
+    file::link(&path!("../dm-{}", number.minor), &link).map_err(|errno| failed(&link, errno))?;
+    for directory in ["/run/udev", "/run/udev/data"] {
+        file::make_directory(directory, 0o755).map_err(|errno| failed(directory, errno))?;
+    }
+    let record = udev_record(number);
+    file::create(&record, b"E:DM_UDEV_PRIMARY_SOURCE_FLAG=1\n").map_err(|errno| failed(&record, errno))
+}
+
+fn udev_record(number: DeviceNumber) -> Path {
+    path!("/run/udev/data/b{number}")
+}
+
+/// The device-mapper UUID that cryptsetup gives a verity device: the superblock's without dashes, and the name.
+fn write_unique_name<const N: usize>(text: &mut String<N>, uuid: verity::Uuid, name: &str) -> core::fmt::Result {
+    text.write_str("CRYPT-VERITY-")?;
+    uuid.0.iter().try_for_each(|byte| write!(text, "{byte:02x}"))?;
+    write!(text, "-{name}")
+}
+
+fn full(name: &str) -> Reason {
+    reason!("cannot make the verity device {name}: more than {MAX_VERITY_DEVICES} devices, or a name that is too long")
+}
+
+/// Whether the kernel has the filesystem already, built in or loaded.
+fn is_filesystem(name: &str) -> bool {
+    let mut text = String::<2048>::new();
+    // More filesystems than fit are not a fault: then the module is loaded, or found to be there.
+    let _ = file::append_text("/proc/filesystems", &mut text);
+    text.lines().any(|line| line.rsplit('\t').next() == Some(name))
+}
+
+/// The directory `target`, which begins as a copy of `source` when it is first made.
+fn copy(source: &str, target: &str, depth: Depth) -> Result<(), Reason> {
+    if file::is_directory(target) {
+        return Ok(());
+    }
+    sys::copy::directory(source, &path!("{target}.partial"), target, depth)
+        .map_err(|errno| reason!("cannot make the directory {target} after {source}: {}", Explained(errno)))
+}
+
+/// What the kernel logged meanwhile, as a text to be put behind a reason.
+fn quote(watch: Option<&Watch>) -> Reason {
+    let mut said = Reason::new();
+    let Some(watch) = watch else { return said };
+    let mut buffer = [0; MAX_RECORD];
+    for _ in 0..MAX_QUOTED {
+        let Some(record) = watch.next_fault(&mut buffer) else { break };
+        // One that does not fit is left out; the kernel's log has it.
+        let _ = write!(said, "; kernel: {record}");
+    }
+    said
+}

@@ -1,0 +1,32 @@
+//! surefoot's PID 1, as a library: everything but the entry of the program. The host tool uses its pure parts, so that
+//! what `surefoot explain` prints is what PID 1 does.
+#![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod attempt;
+pub mod boot;
+mod coldplug;
+mod command_line;
+mod disk;
+mod early;
+mod efi;
+pub mod execute;
+mod failure;
+mod handoff;
+pub mod json;
+mod kernel;
+mod load;
+mod log;
+mod modprobe;
+pub mod modules;
+mod mounting;
+pub mod new_root;
+pub mod places;
+pub mod plan;
+mod probe;
+pub mod report;
+pub mod text;
+pub mod verity_device;

@@ -1,0 +1,202 @@
+//! Loading of kernel modules from the initramfs.
+
+use core::ffi::CStr;
+use core::fmt::Write as _;
+
+use boot_config::Config;
+use heapless::String;
+use sys::Errno;
+use sys::errno::Explained;
+use sys::file::{self, Access, AsFd};
+use sys::mapping::Mapping;
+
+use crate::modules::name::InSysfs;
+use crate::modules::{Module, ModuleIndex, Order};
+use crate::text::{Path, Reason};
+use crate::{path, reason};
+
+/// Longest parameter text of one module.
+const PARAMETERS_CAPACITY: usize = 512;
+/// How deep soft dependencies are followed: they can form circles.
+const MAX_SOFT_DEPTH: u8 = 4;
+
+/// Where the administrator's `options` and `blacklist` lines lie in the initramfs: one file, made by the builder.
+const MODPROBE_FILE: &str = "/etc/modprobe.conf";
+
+/// The modules of the initramfs for the running kernel.
+#[derive(Debug)]
+pub struct Tree {
+    directory: Path,
+    dep: Option<Mapping>,
+    alias: Option<Mapping>,
+    softdep: Option<Mapping>,
+    builtin: Option<Mapping>,
+    modprobe: Option<Mapping>,
+    /// The kernel version that the initramfs has modules for, where it is not the running one.
+    foreign: Option<String<128>>,
+}
+
+impl Tree {
+    /// Opens `/lib/modules/RELEASE`. Texts that are missing are empty.
+    pub fn open() -> Self {
+        let release = sys::process::kernel_release::<128>();
+        let directory = path!("/lib/modules/{release}");
+        let map = |name: &str| Mapping::of_file(&path!("{directory}/{name}")).ok();
+        let dep = map("modules.dep");
+        let mut foreign = None;
+        if dep.is_none() {
+            // Without any modules at all the folder does not exist, which is fine for a kernel that needs none.
+            let _ = file::visit_directory("/lib/modules", &mut |name| {
+                foreign = String::try_from(name).ok();
+                foreign.is_none()
+            });
+        }
+        Self {
+            dep,
+            alias: map("modules.alias"),
+            softdep: map("modules.softdep"),
+            builtin: map("modules.builtin"),
+            modprobe: Mapping::of_file(MODPROBE_FILE).ok(),
+            foreign,
+            directory,
+        }
+    }
+
+    /// Why modules may be missing: the initramfs was made for another kernel.
+    pub fn mismatch(&self) -> Option<Reason> {
+        let release = sys::process::kernel_release::<128>();
+        self.foreign.as_ref().map(|foreign| {
+            reason!("the modules in this initramfs are for kernel {foreign}, the running kernel is {release}")
+        })
+    }
+
+    fn index(&self) -> ModuleIndex<'_> {
+        fn text(mapping: Option<&Mapping>) -> &str {
+            mapping.map(Mapping::text).unwrap_or_default()
+        }
+        ModuleIndex {
+            dep: text(self.dep.as_ref()),
+            alias: text(self.alias.as_ref()),
+            softdep: text(self.softdep.as_ref()),
+            builtin: text(self.builtin.as_ref()),
+            modprobe: text(self.modprobe.as_ref()),
+        }
+    }
+
+    /// Loads what `name`, a module's name or alias, stands for, with all that it depends on.
+    pub fn load(&self, name: &str, config: &Config<'_>) -> Result<(), Reason> {
+        let index = self.index();
+        let mut found = false;
+        for module in index.resolve(name) {
+            found = true;
+            self.load_with_dependencies(&module, config, MAX_SOFT_DEPTH)?;
+        }
+        // Without `modules.builtin` in the initramfs, the kernel's own list tells of most that is built in.
+        if found || index.is_builtin(name) || file::exists(&path!("/sys/module/{}", InSysfs(name))) {
+            return Ok(());
+        }
+        match self.mismatch() {
+            Some(mismatch) => Err(reason!("the kernel module {name} is not there: {mismatch}")),
+            None => Err(crate::modules::missing(name, &self.directory)),
+        }
+    }
+
+    /// Loads every module that can drive the device with this alias (`modalias` in sysfs), except blacklisted ones.
+    pub fn load_for_device(&self, alias: &str, config: &Config<'_>) {
+        let index = self.index();
+        for name in index.by_alias(alias) {
+            if self.is_blacklisted(name, config) {
+                log::debug!("module {name} for {alias} is blacklisted");
+                continue;
+            }
+            let Some(module) = index.find(name) else { continue };
+            if let Err(reason) = self.load_with_dependencies(&module, config, MAX_SOFT_DEPTH) {
+                log::warn!("a device may be missing: {reason}");
+            }
+        }
+    }
+
+    fn is_blacklisted(&self, name: &str, config: &Config<'_>) -> bool {
+        self.index().is_blacklisted(name)
+            || config.blacklisted_modules.iter().any(|listed| crate::modules::name::same(listed, name))
+    }
+
+    fn load_with_dependencies(&self, module: &Module<'_>, config: &Config<'_>, depth: u8) -> Result<(), Reason> {
+        if is_loaded(module.name) {
+            return Ok(());
+        }
+        self.load_soft(module.name, Order::Before, config, depth);
+        for path in module.dependencies() {
+            self.load_file(path, config)?;
+        }
+        self.load_file(module.path, config)?;
+        self.load_soft(module.name, Order::After, config, depth);
+        Ok(())
+    }
+
+    /// Loads soft dependencies. They are wishes: one that cannot be had is no error.
+    fn load_soft(&self, module: &str, order: Order, config: &Config<'_>, depth: u8) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        let index = self.index();
+        for wish in index.softdeps(module, order) {
+            for module in index.resolve(wish) {
+                if let Err(reason) = self.load_with_dependencies(&module, config, depth) {
+                    log::debug!("soft dependency {wish}: {reason}");
+                }
+            }
+        }
+    }
+
+    fn load_file(&self, relative: &str, config: &Config<'_>) -> Result<(), Reason> {
+        let Some(name) = crate::modules::name::of_path(relative) else { return Ok(()) };
+        if is_loaded(name) {
+            return Ok(());
+        }
+        let failed = |errno| {
+            let hint = if errno == Errno::NOEXEC { " (it is built for another kernel)" } else { "" };
+            reason!(
+                "cannot load the kernel module {name} from {}/{relative}: {}{hint}",
+                self.directory,
+                Explained(errno)
+            )
+        };
+        let file = file::open(&path!("{}/{relative}", self.directory), Access::Read).map_err(failed)?;
+        let parameters = self.parameters(name, config)?;
+        let parameters = CStr::from_bytes_until_nul(parameters.as_bytes()).map_err(|_| failed(Errno::INVAL))?;
+        match sys::module::load(file.as_fd(), parameters, compression(relative).is_some()) {
+            Ok(()) => {
+                log::debug!("loaded module {name}");
+                Ok(())
+            }
+            Err(Errno::EXIST) => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOEXEC) if compression(relative).is_some() => Err(reason!(
+                "cannot load the kernel module {name}: {relative} is compressed in a way that this kernel does not \
+                 read; pack it uncompressed, as surefoot initramfs does"
+            )),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// The module's parameters, from `options` lines and from the command line, with a closing NUL.
+    fn parameters(&self, name: &str, config: &Config<'_>) -> Result<String<PARAMETERS_CAPACITY>, Reason> {
+        let mut text = String::new();
+        let index = self.index();
+        let written = index
+            .options(name)
+            .try_for_each(|words| write!(text, "{words} "))
+            .and_then(|()| config.module_parameters(name).try_for_each(|word| write!(text, "{word} ")))
+            .and_then(|()| text.write_char('\0'));
+        written.map_err(|_| reason!("the parameters of module {name} are longer than {PARAMETERS_CAPACITY} bytes"))?;
+        Ok(text)
+    }
+}
+
+/// The ending of a compressed module file.
+fn compression(path: &str) -> Option<&str> {
+    [".xz", ".zst", ".gz"].into_iter().find(|ending| path.ends_with(ending))
+}
+
+/// Whether the kernel has the module: finit_module(2) would decompress and read it whole before saying so.
+fn is_loaded(name: &str) -> bool {
+    file::exists(&path!("/sys/module/{}/initstate", InSysfs(name)))
+}

@@ -1,0 +1,97 @@
+//! The one logger: everything goes to the kernel's log, and what matters to the console as well.
+
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use boot_config::policy::Verbosity;
+use heapless::String;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use sys::file::{self, Access, AsFd};
+
+use crate::text::clipped;
+
+/// Longest line: the kernel cuts a record of `/dev/kmsg` at about a thousand bytes (`LOG_LINE_MAX`).
+const LINE_CAPACITY: usize = 900;
+
+struct KernelLog;
+
+/// Whether warnings must be written to the console by us, for the kernel holds them back under `quiet`.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// How many lines the kernel takes from programs: `on`, `off` or `ratelimit`.
+const LIMIT: &str = "/proc/sys/kernel/printk_devkmsg";
+
+/// The kernel's setting of `printk_devkmsg` from before, to be put back.
+#[derive(Debug)]
+pub struct Unlimited(Option<String<16>>);
+
+/// Starts logging. Before this, and where `/dev/kmsg` cannot be written, lines are lost.
+pub fn start() -> Unlimited {
+    // Only a second logger could make this fail, and there is none.
+    let _ = log::set_logger(&KernelLog);
+    log::set_max_level(LevelFilter::Debug);
+    let mut buffer = [0; 16];
+    let before = file::read_text(LIMIT, &mut buffer).ok().and_then(|text| String::try_from(text).ok());
+    // The kernel drops lines of a program that writes more than ten in five seconds, unless told not to.
+    let _ = file::write(LIMIT, b"on\n");
+    Unlimited(before)
+}
+
+impl Unlimited {
+    /// Puts the setting back.
+    pub fn restore(&self) {
+        if let Some(before) = &self.0 {
+            // The real init sets it as it likes; a failure here costs nobody a line.
+            let _ = file::write(LIMIT, before.as_bytes());
+        }
+    }
+}
+
+/// What the command line says about the console.
+pub fn set_verbosity(verbosity: Verbosity) {
+    QUIET.store(verbosity == Verbosity::Quiet, Ordering::Relaxed);
+}
+
+impl Log for KernelLog {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        // Severities of syslog(2); the facility (daemon, 3) tells our lines from the kernel's own.
+        let severity = match record.level() {
+            Level::Error => 3,
+            Level::Warn => 4,
+            Level::Info => 6,
+            Level::Debug | Level::Trace => 7,
+        };
+        let line = clipped::<LINE_CAPACITY>(format_args!("<{}>surefoot: {}\n", 3 * 8 + severity, record.args()));
+        // In the middle of the hand-over `/dev` is in the new root already.
+        if let Some(kmsg) =
+            ["/dev/kmsg", "/sysroot/dev/kmsg"].iter().find_map(|path| file::open(path, Access::Write).ok())
+        {
+            let _ = file::write_to(kmsg.as_fd(), line.as_bytes());
+        }
+        if record.level() <= Level::Warn && held_back(severity) {
+            write_to_console(record);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Whether the kernel keeps a line of this severity off the console (`/proc/sys/kernel/printk`, first number).
+fn held_back(severity: u32) -> bool {
+    let mut buffer = [0; 64];
+    let text = file::read_text("/proc/sys/kernel/printk", &mut buffer).unwrap_or_default();
+    let level = text.split_ascii_whitespace().next().and_then(|number| number.parse::<u32>().ok());
+    level.map_or(QUIET.load(Ordering::Relaxed), |level| severity >= level)
+}
+
+fn write_to_console(record: &Record<'_>) {
+    let mut line = clipped::<LINE_CAPACITY>(format_args!("surefoot: {}", record.args()));
+    let _ = line.write_str("\r\n");
+    if let Ok(console) = file::open("/dev/console", Access::Write) {
+        let _ = file::write_to(console.as_fd(), line.as_bytes());
+    }
+}

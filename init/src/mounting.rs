@@ -1,0 +1,79 @@
+//! One mount of a plan, as the kernel takes it.
+
+use core::fmt::Write as _;
+
+use heapless::String;
+use overlay::mount_options::MountFlags;
+use sys::errno::Explained;
+use sys::mount::{self, Attributes, MountError};
+
+use crate::plan::{Mount, Source};
+use crate::text::Reason;
+use crate::{path, reason};
+
+/// Longest text of all options of one filesystem: an overlay's, with three paths.
+const OPTIONS_CAPACITY: usize = 2048;
+
+/// What separates options in the text that is handed to `sys`: no option of a command line can hold it.
+const SEPARATOR: char = '\n';
+
+/// Flags that each mount has for itself, as attributes of mount_setattr(2).
+const ATTRIBUTES: [(MountFlags, Attributes); 8] = [
+    (MountFlags::RDONLY, Attributes::READ_ONLY),
+    (MountFlags::NOSUID, Attributes::NO_SUID),
+    (MountFlags::NODEV, Attributes::NO_DEVICES),
+    (MountFlags::NOEXEC, Attributes::NO_EXECUTION),
+    (MountFlags::NOSYMFOLLOW, Attributes::NO_LINKS),
+    (MountFlags::NOATIME, Attributes::NO_ACCESS_TIME),
+    (MountFlags::STRICTATIME, Attributes::STRICT_ACCESS_TIME),
+    (MountFlags::NODIRATIME, Attributes::NO_DIRECTORY_ACCESS_TIME),
+];
+
+/// Flags that belong to the filesystem, as keys of fsconfig(2).
+const KEYS: [(MountFlags, &str); 4] = [
+    (MountFlags::RDONLY, "ro"),
+    (MountFlags::SYNCHRONOUS, "sync"),
+    (MountFlags::DIRSYNC, "dirsync"),
+    (MountFlags::LAZYTIME, "lazytime"),
+];
+
+/// Makes the mount, or says why not.
+pub fn mount(mount: &Mount<'_>) -> Result<(), Reason> {
+    let attributes = ATTRIBUTES.iter().filter(|(flag, _)| mount.flags.contains(*flag));
+    let attributes = attributes.fold(Attributes::NONE, |all, (_, attribute)| all.with(*attribute));
+    if let Source::Bind { directory } = &mount.source {
+        return mount::bind(directory, &mount.target, attributes).map_err(|errno| reason!("{}", Explained(errno)));
+    }
+    let mut options = String::<OPTIONS_CAPACITY>::new();
+    options_of(mount, &mut options).map_err(|_| reason!("its options are longer than {OPTIONS_CAPACITY} bytes"))?;
+    let mut options = options.split(SEPARATOR).filter(|option| !option.is_empty());
+    let source = path!("{}", mount.source);
+    mount::filesystem(mount.source.kind(), &source, &mut options, attributes, &mount.target)
+        .map_err(|error| explain(&error))
+}
+
+fn explain(MountError { call, errno, message }: &MountError) -> Reason {
+    let separator = if message.is_empty() { "" } else { ": " };
+    reason!("{call}: {}{separator}{message}", Explained(*errno))
+}
+
+/// Writes the filesystem's own options, `key` or `key=value`.
+fn options_of(mount: &Mount<'_>, text: &mut String<OPTIONS_CAPACITY>) -> core::fmt::Result {
+    for (_, key) in KEYS.iter().filter(|(flag, _)| mount.flags.contains(*flag)) {
+        write!(text, "{key}{SEPARATOR}")?;
+    }
+    match &mount.source {
+        Source::Filesystem { options, .. } => options.filesystem.iter().try_for_each(|option| match option.value {
+            Some(value) => write!(text, "{}={value}{SEPARATOR}", option.name),
+            None => write!(text, "{}{SEPARATOR}", option.name),
+        }),
+        Source::Tmpfs { size, mode } => {
+            write!(text, "mode={mode:o}{SEPARATOR}")?;
+            size.map_or(Ok(()), |size| write!(text, "size={size}{SEPARATOR}"))
+        }
+        Source::Overlay { options } => {
+            options.parameters().try_for_each(|(key, value)| write!(text, "{key}={value}{SEPARATOR}"))
+        }
+        Source::Bind { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,89 @@
+//! What must be true of the new root before it is handed over.
+
+use sys::errno::Explained;
+use sys::file::{self, AsFd, BorrowedFd, Kind, Links};
+
+use crate::text::{Path, Reason};
+use crate::{path, reason};
+
+/// Programs that are tried where no `init=` is given, in the kernel's own order (init/main.c).
+const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
+/// Where os-release(5) may be.
+const OS_RELEASES: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
+/// Mount points that the hand-over needs.
+const MOUNT_POINTS: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];
+/// Any permission to execute.
+const EXECUTABLE: u32 = 0o111;
+
+/// Checks the root that lies at `root`, following links as the running system will, and gives the init to start.
+pub fn check(root: &str, init: Option<&str>) -> Result<Path, Reason> {
+    let root =
+        file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))?;
+    let root = root.as_fd();
+    for directory in MOUNT_POINTS {
+        kind_of(root, directory)
+            .and_then(|(kind, _)| if kind == Kind::Directory { Ok(()) } else { Err(sys::Errno::NOTDIR) })
+            .map_err(|errno| reason!("the new root has no directory {directory}: {}", Explained(errno)))?;
+    }
+    if !OS_RELEASES.iter().any(|path| matches!(kind_of(root, path), Ok((Kind::File, _)))) {
+        return Err(reason!(
+            "the new root is no operating system: it has neither {} nor {} (os-release(5))",
+            OS_RELEASES[0],
+            OS_RELEASES[1]
+        ));
+    }
+    match init {
+        Some(init) => executable(root, init).map_err(|why| reason!("cannot start init={init} in the new root: {why}")),
+        None => INITS.iter().find_map(|init| executable(root, init).ok()).ok_or_else(|| {
+            let first = INITS.first().copied().unwrap_or_default();
+            let why = executable(root, first).err().unwrap_or_default();
+            reason!("the new root has no init that can be started: {first}: {why}; nor /etc/init, /bin/init, /bin/sh")
+        }),
+    }
+}
+
+/// Checks that `path` of the root at `root` is a directory that no symbolic link leads to: what is mounted there must not
+/// end up elsewhere.
+pub fn check_directory(root: &str, path: &str) -> Result<(), Reason> {
+    let inside = path.trim_start_matches('/');
+    let found = file::open_directory(root)
+        .and_then(|root| file::open_beneath(root.as_fd(), inside, Links::Refuse))
+        .and_then(|found| file::status(found.as_fd()));
+    match found {
+        Ok(status) if status.kind == Kind::Directory => Ok(()),
+        Ok(_) => Err(reason!("cannot mount on {path} in the new root: it is not a directory")),
+        Err(sys::Errno::LOOP) => Err(reason!("cannot mount on {path} in the new root: a symbolic link leads to it")),
+        Err(sys::Errno::NOENT) => Err(reason!("cannot mount on {path}: the new root has no such directory")),
+        Err(errno) => Err(reason!("cannot mount on {path} in the new root: {}", Explained(errno))),
+    }
+}
+
+/// The path, if it is a program that can be started.
+fn executable(root: BorrowedFd<'_>, path: &str) -> Result<Path, Reason> {
+    match kind_of(root, path) {
+        Ok((Kind::File, mode)) if mode & EXECUTABLE != 0 => Ok(path!("{path}")),
+        Ok((Kind::File, mode)) => Err(reason!("it is not executable (mode {mode:04o})")),
+        Ok(_) => Err(reason!("it is not a regular file")),
+        Err(errno) => match link_of(root, path) {
+            Some(link) => {
+                Err(reason!("it is a link to {link}, which leads nowhere in the new root: {}", Explained(errno)))
+            }
+            None => Err(reason!("{}", Explained(errno))),
+        },
+    }
+}
+
+/// What is at `path` in the root, links followed but never out of it.
+fn kind_of(root: BorrowedFd<'_>, path: &str) -> Result<(Kind, u32), sys::Errno> {
+    let found = file::open_beneath(root, path, Links::FollowInside)?;
+    file::status(found.as_fd()).map(|status| (status.kind, status.mode))
+}
+
+/// Where `path` itself leads, if it is a symbolic link.
+fn link_of(root: BorrowedFd<'_>, path: &str) -> Option<Path> {
+    let mut buffer = [0; 255];
+    let (directory, name) = path.rsplit_once('/')?;
+    let directory = if directory.is_empty() { "/" } else { directory };
+    let directory = file::open_beneath(root, directory, Links::FollowInside).ok()?;
+    file::read_link_at(directory.as_fd(), name, &mut buffer).ok().map(|link| path!("{link}"))
+}

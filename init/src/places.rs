@@ -1,0 +1,16 @@
+//! Where things are mounted and written, before and after the hand-over.
+
+/// The new root, until it becomes `/`.
+pub const NEW_ROOT: &str = "/sysroot";
+/// What surefoot keeps for the running system. `/run` is carried over, so these paths stay valid.
+pub const RUN: &str = "/run/surefoot";
+/// The state device, which holds the writable layers.
+pub const STATE: &str = "/run/surefoot/state";
+/// A tmpfs that holds the writable layers that live in memory.
+pub const MEMORY: &str = "/run/surefoot/memory";
+/// The root image where `/` is something laid over it.
+pub const IMAGE: &str = "/run/surefoot/image";
+/// The report of this boot.
+pub const REPORT: &str = "/run/surefoot/boot.json";
+/// The name of the deployment that booted, alone.
+pub const DEPLOYMENT: &str = "/run/surefoot/deployment";

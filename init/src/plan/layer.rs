@@ -1,0 +1,199 @@
+//! The steps that make directories of the new root writable.
+
+use boot_config::config::FilesystemConfig;
+use overlay::layers::{Layer, UPPER, Upper, WORK, needs_state};
+use overlay::mount_options::{MountFlags, MountOptions};
+use overlay::options::OverlayOptions;
+
+use super::build::Builder;
+use super::select::{LayerDevice, StateChoice};
+use super::step::{Action, Device, Mount, Scope, Source};
+use crate::text::{Path, Reason};
+use crate::{path, places, reason};
+
+/// The flags of the state device's own mount. What a directory of it needs beyond them, its own mount says.
+const STATE_FLAGS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
+/// Permissions of a directory or tmpfs whose layers nobody but root looks into.
+const PRIVATE: u32 = 0o700;
+/// Permissions of an upper directory's neighbour, which overlayfs uses alone.
+const WORK_MODE: u32 = 0o700;
+/// Permissions of any other directory.
+const PUBLIC: u32 = 0o755;
+
+/// Adds the steps for `layers`, in their order.
+#[inline(never)]
+pub(super) fn add<'a>(
+    builder: &mut Builder<'_, 'a>,
+    layers: &[Layer<'a>],
+    state: &StateChoice<'a>,
+    devices: &[LayerDevice<'a>],
+) -> Result<(), Reason> {
+    if needs_state(layers) {
+        state_device(builder, state)?;
+    }
+    let in_memory = |layer: &Layer<'_>| matches!(layer, Layer::Overlay { upper: Upper::Memory, .. });
+    if layers.iter().any(in_memory) {
+        builder.memory()?;
+    }
+    if layers.iter().any(|layer| matches!(layer, Layer::Overlay { .. })) {
+        builder.scope = Scope::Candidate;
+        builder.load_module("overlay", true)?;
+    }
+    for layer in layers {
+        builder.scope = Scope::Candidate;
+        builder.push(Action::CheckDirectory { path: path!("{}", layer.target()) })?;
+        let target = path!("{}{}", places::NEW_ROOT, layer.target());
+        match layer {
+            Layer::Overlay { upper, flags, .. } => {
+                let directory = match upper {
+                    Upper::State(path) => {
+                        builder.scope = Scope::State;
+                        state_directory(builder, path.as_str(), PRIVATE)?
+                    }
+                    Upper::Memory => builder.memory_directory()?,
+                };
+                over(builder, &target, &target, &directory, *flags)?;
+            }
+            Layer::Bind { source, copy_from_root, flags, .. } => {
+                builder.scope = Scope::State;
+                let directory = bind_source(builder, source.as_str(), &target, *copy_from_root)?;
+                builder.push(Action::Mount(Mount { source: Source::Bind { directory }, target, flags: *flags }))?;
+            }
+            Layer::Tmpfs { size, mode, flags, .. } => {
+                let source = Source::Tmpfs { size: *size, mode: u32::from(*mode) };
+                builder.push(Action::Mount(Mount { source, target, flags: *flags }))?;
+            }
+            Layer::Device { device, flags, .. } => {
+                builder.scope = Scope::State;
+                let found = devices.iter().find(|found| found.spec == *device);
+                let found = found.ok_or_else(|| reason!("{device} for {} is not there", layer.target()))?;
+                let unnamed = FilesystemConfig::default();
+                let kind = Some(found.kind.as_str());
+                builder.filesystem_of_type(Device::Block(found.name.clone()), kind, &unnamed, *flags, &target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A tmpfs over the whole root (`systemd.volatile=overlay`).
+pub(super) fn over_root(builder: &mut Builder<'_, '_>) -> Result<(), Reason> {
+    builder.load_module("overlay", true)?;
+    builder.memory()?;
+    let directory = builder.memory_directory()?;
+    over(builder, places::IMAGE, places::NEW_ROOT, &directory, MountFlags::NONE)
+}
+
+/// An overlay on `target` with its upper and work directories in `directory`.
+fn over(
+    builder: &mut Builder<'_, '_>,
+    lower: &str,
+    target: &str,
+    directory: &str,
+    flags: MountFlags,
+) -> Result<(), Reason> {
+    let (upper, work) = (path!("{directory}/{UPPER}"), path!("{directory}/{WORK}"));
+    let options = OverlayOptions::new(lower, &upper, &work)
+        .map_err(|error| reason!("cannot lay a writable directory over {lower}: {error}"))?;
+    // The top of an overlay shows the owner and permissions of its upper directory.
+    builder.push(Action::MakeDirectoryLike { model: path!("{lower}"), path: upper })?;
+    builder.make_directory(work, WORK_MODE)?;
+    builder.push(Action::Mount(Mount { source: Source::Overlay { options }, target: path!("{target}"), flags }))
+}
+
+/// The mount that holds the state directories.
+#[inline(never)]
+fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> Result<(), Reason> {
+    builder.make_directory(path!("{}", places::STATE), PUBLIC)?;
+    match state {
+        StateChoice::Device { name, kind, options } => {
+            builder.scope = Scope::State;
+            let mut named = FilesystemConfig::default();
+            if let Some(options) = options {
+                named.options.push(options).map_err(|_| reason!("the state device's options do not fit"))?;
+            }
+            let device = Device::Block(name.clone());
+            builder.filesystem_of_type(device, Some(kind), &named, STATE_FLAGS, places::STATE)
+        }
+        StateChoice::Memory => {
+            let source = Source::Tmpfs { size: None, mode: PUBLIC };
+            builder.push(Action::Mount(Mount { source, target: path!("{}", places::STATE), flags: STATE_FLAGS }))
+        }
+        StateChoice::Missing(which) => Err(reason!("{which} is not there")),
+        StateChoice::Unusable(why) => Err(why.clone()),
+        StateChoice::None => Err(reason!("no state device was looked for, though the layers need one")),
+    }
+}
+
+/// A directory of the state device, with the directories that it lies in; the last one gets `mode`.
+fn state_directory(builder: &mut Builder<'_, '_>, relative: &str, mode: u32) -> Result<Path, Reason> {
+    let whole = path!("{}/{relative}", places::STATE);
+    parents(builder, relative)?;
+    builder.make_directory(whole.clone(), mode)?;
+    Ok(whole)
+}
+
+/// The directories that a directory of the state device lies in, one step each, so that none of them can be a link.
+fn parents(builder: &mut Builder<'_, '_>, relative: &str) -> Result<(), Reason> {
+    for (end, _) in relative.match_indices('/') {
+        let parent = relative.get(..end).unwrap_or_default();
+        builder.make_directory(path!("{}/{parent}", places::STATE), PUBLIC)?;
+    }
+    Ok(())
+}
+
+fn bind_source(
+    builder: &mut Builder<'_, '_>,
+    relative: &str,
+    target: &str,
+    copy_from_root: bool,
+) -> Result<Path, Reason> {
+    let directory = path!("{}/{relative}", places::STATE);
+    parents(builder, relative)?;
+    builder.push(if copy_from_root {
+        Action::FillDirectory { source: path!("{target}"), target: directory.clone() }
+    } else {
+        Action::MakeDirectoryLike { model: path!("{target}"), path: directory.clone() }
+    })?;
+    Ok(directory)
+}
+
+impl<'a> Builder<'_, 'a> {
+    /// The tmpfs that holds layers in memory; planned once.
+    fn memory(&mut self) -> Result<(), Reason> {
+        if self.memory_layers.is_some() {
+            return Ok(());
+        }
+        self.memory_layers = Some(0);
+        self.make_directory(path!("{}", places::MEMORY), PRIVATE)?;
+        let source = Source::Tmpfs { size: None, mode: PRIVATE };
+        self.push(Action::Mount(Mount { source, target: path!("{}", places::MEMORY), flags: STATE_FLAGS }))
+    }
+
+    /// A new directory for one layer in memory.
+    fn memory_directory(&mut self) -> Result<Path, Reason> {
+        let number = self.memory_layers.map_or(1, |made| made.saturating_add(1));
+        self.memory_layers = Some(number);
+        let directory = path!("{}/{number}", places::MEMORY);
+        self.make_directory(directory.clone(), PRIVATE)?;
+        Ok(directory)
+    }
+
+    /// The mount of a filesystem whose type is known.
+    pub(super) fn filesystem_of_type(
+        &mut self,
+        device: Device,
+        kind: Option<&str>,
+        named: &FilesystemConfig<'a>,
+        flags: MountFlags,
+        place: &str,
+    ) -> Result<(), Reason> {
+        let kind = super::filesystem_type(&device, None, kind)?;
+        self.load_module(&kind, true)?;
+        let options = MountOptions::parse(named.options.iter().copied())
+            .map_err(|error| reason!("cannot mount {device} with the options that are given: {error}"))?;
+        let flags = options.set.union(flags);
+        let source = Source::Filesystem { device, kind, options };
+        self.push(Action::Mount(Mount { source, target: path!("{place}"), flags }))
+    }
+}

@@ -1,0 +1,45 @@
+//! From a configuration and the machine's devices to the steps of a boot. Pure: what `surefoot explain` prints is what
+//! PID 1 does.
+
+mod build;
+mod layer;
+mod select;
+mod step;
+#[cfg(test)]
+mod tests;
+mod timeout;
+
+use boot_config::Config;
+use deployment::FilesystemKind;
+
+pub use build::{MAX_STEPS, Plan};
+pub use select::{LayerDevice, Selection, StateChoice, select};
+pub use step::{Action, Device, Mount, Options, Scope, Source, Step, TypeName, VerityDevice};
+pub use timeout::out_of_time;
+
+use crate::reason;
+use crate::text::Reason;
+
+/// Modules that most plans need: PID 1 loads them while disks are being found. A plan names what it needs itself.
+pub fn modules_in_any_case<'a>(config: &Config<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
+    let verified = config.root_verity.is_some() || config.usr_verity.is_some();
+    let types = [config.root.filesystem, config.usr.filesystem, config.state.and_then(|state| state.filesystem)];
+    verified.then_some("dm-verity").into_iter().chain(["overlay"]).chain(types.into_iter().flatten())
+}
+
+/// The type to mount a device as: the one that is named, else the one that was found on it.
+fn filesystem_type(device: &Device, found: Option<FilesystemKind>, named: Option<&str>) -> Result<TypeName, Reason> {
+    let kind = match (named, found) {
+        (Some(named), _) => named,
+        (None, Some(found)) => found
+            .kernel_name()
+            .ok_or_else(|| reason!("cannot mount {device}: it holds {}, which is no filesystem", found.name()))?,
+        (None, None) => {
+            return Err(reason!(
+                "cannot mount {device}: no filesystem that surefoot knows is on it, and none is named (rootfstype=, \
+                 mount.usrfstype=, or the second part of surefoot.state=)"
+            ));
+        }
+    };
+    TypeName::try_from(kind).map_err(|_| reason!("cannot mount {device}: {kind} is no filesystem type"))
+}

@@ -1,0 +1,127 @@
+//! Which deployments can boot with the devices that are there, and where their writable layers go.
+
+use core::fmt::Write as _;
+
+use boot_config::policy::StateDevice;
+use boot_config::{Config, DeviceSpec};
+use deployment::candidates::{self, Candidate, CandidateError, MAX_CANDIDATES};
+use deployment::{Facts, Name};
+use heapless::Vec;
+use overlay::layers::{Layer, MAX_LAYERS, needs_state};
+use overlay::policy::layers;
+
+use super::step::TypeName;
+use crate::reason;
+use crate::text::Reason;
+
+/// Where the writable layers go.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StateChoice<'a> {
+    /// There are none.
+    None,
+    /// A device.
+    Device {
+        /// Its kernel name.
+        name: Name,
+        /// Its filesystem type.
+        kind: TypeName,
+        /// `surefoot.state=…:OPTIONS`.
+        options: Option<&'a str>,
+    },
+    /// They are in memory, in the place of a device that cannot be used.
+    Memory,
+    /// There should be a device, and it is not there (yet); which.
+    Missing(Reason),
+    /// The device is there, but holds nothing that can be mounted; why. Waiting does not help.
+    Unusable(Reason),
+}
+
+/// A device that is mounted on a directory of its own (`surefoot.var=mount:`, `surefoot.home=mount:`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerDevice<'a> {
+    /// How the command line names it.
+    pub spec: DeviceSpec<'a>,
+    /// Its kernel name.
+    pub name: Name,
+    /// Its filesystem type.
+    pub kind: TypeName,
+}
+
+/// What can be booted.
+#[derive(Clone, Debug)]
+pub struct Selection<'a> {
+    /// The candidates, best first; none as long as devices are missing.
+    pub candidates: Vec<Candidate, MAX_CANDIDATES>,
+    /// Where their layers go.
+    pub state: StateChoice<'a>,
+    /// The devices that are mounted on directories of their own.
+    pub devices: Vec<LayerDevice<'a>, MAX_LAYERS>,
+    /// The devices that are lacking, as a text.
+    lacking: Reason,
+}
+
+impl Selection<'_> {
+    /// What is waited for; `None` where all is there.
+    pub fn missing(&self) -> Option<Reason> {
+        let mut text = self.lacking.clone();
+        if let StateChoice::Missing(state) = &self.state {
+            let _ = write!(text, "{}{state}", if text.is_empty() { "" } else { ", " });
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Whether a candidate could boot, were it not for the state device.
+    pub fn only_state_is_missing(&self) -> bool {
+        self.lacking.is_empty() && matches!(self.state, StateChoice::Missing(_))
+    }
+}
+
+/// Chooses among what `facts` tells of. An error means that waiting does not help.
+#[inline(never)]
+pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, Reason> {
+    let (candidates, mut lacking) = match candidates::candidates(config, facts) {
+        Ok(candidates) => (candidates, Reason::new()),
+        Err(CandidateError::Missing(missing)) => (Vec::new(), reason!("{missing}")),
+        Err(error) => return Err(reason!("{error}")),
+    };
+    let name = candidates.first().map(|candidate| candidate.name.as_str()).unwrap_or_default();
+    let layers = layers(config, name).map_err(|error| reason!("{error}"))?;
+    let root_disk = candidates.first().and_then(|candidate| candidate.disk(facts));
+    let mut devices = Vec::new();
+    for layer in &layers {
+        let Layer::Device { device: spec, target, .. } = layer else { continue };
+        match facts.find_near(spec, root_disk).map_err(|ambiguous| reason!("{ambiguous}"))? {
+            Some(device) => {
+                let kind = device.filesystem.as_ref().map(|filesystem| filesystem.kind);
+                let kind = super::filesystem_type(&super::step::Device::Block(device.name.clone()), kind, None)?;
+                // As many as there are layers fit.
+                let _ = devices.push(LayerDevice { spec: *spec, name: device.name.clone(), kind });
+            }
+            None => {
+                let _ = write!(lacking, "{}{spec} for {target}", if lacking.is_empty() { "" } else { ", " });
+            }
+        }
+    }
+    let state = if needs_state(&layers) { state(config, facts, root_disk)? } else { StateChoice::None };
+    Ok(Selection { candidates, state, devices, lacking })
+}
+
+#[inline(never)]
+fn state<'a>(config: &Config<'a>, facts: &Facts, root_disk: Option<&str>) -> Result<StateChoice<'a>, Reason> {
+    let found = candidates::state_device(config, facts, root_disk).map_err(|error| reason!("{error}"))?;
+    let Some(device) = found else {
+        return Ok(StateChoice::Missing(match &config.state {
+            Some(StateDevice { device, .. }) => reason!("the state device {device}"),
+            None => reason!("a state device (the /var partition of the boot disk, or PARTLABEL=state)"),
+        }));
+    };
+    let named = config.state.and_then(|state| state.filesystem);
+    let name = device.device;
+    Ok(match super::filesystem_type(&super::step::Device::Block(name.clone()), device.filesystem, named) {
+        Ok(kind) => {
+            let options = config.state.and_then(|state| state.options);
+            StateChoice::Device { name, kind, options }
+        }
+        Err(reason) => StateChoice::Unusable(reason),
+    })
+}

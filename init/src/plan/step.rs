@@ -1,0 +1,289 @@
+//! The steps of a plan, and how they are printed.
+
+use core::fmt;
+
+use boot_config::policy::Corruption;
+use deployment::facts::Name;
+use heapless::String;
+use overlay::mount_options::{MountFlags, MountOptions};
+use overlay::options::OverlayOptions;
+use verity::RootHash;
+
+use crate::places;
+use crate::text::Path;
+
+/// Longest name of a module or filesystem type.
+pub const TYPE_CAPACITY: usize = 32;
+
+/// The name of a module or of a filesystem type.
+pub type TypeName = String<TYPE_CAPACITY>;
+
+/// Whom a failed step speaks against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The deployment that is being set up: another one may boot.
+    Candidate,
+    /// The state device, which all deployments share.
+    State,
+}
+
+/// One step, with whom its failure is charged to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step<'a> {
+    /// What is done.
+    pub action: Action<'a>,
+    /// Whom a failure speaks against.
+    pub scope: Scope,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<'a> {
+    /// Makes a kernel module available, by name or alias.
+    LoadModule {
+        /// The module.
+        name: TypeName,
+        /// Whether the boot cannot go on without. The kernel asks for others itself where it misses them.
+        required: bool,
+    },
+    /// Makes a dm-verity device, `/dev/mapper/NAME`.
+    ActivateVerity(VerityDevice),
+    /// Mounts something.
+    Mount(Mount<'a>),
+    /// Makes a directory; one that exists is fine.
+    MakeDirectory {
+        /// Where.
+        path: Path,
+        /// Permission bits of a new one.
+        mode: u32,
+    },
+    /// Makes a directory with the owner, permissions and attributes of another one; one that exists is left as it is.
+    MakeDirectoryLike {
+        /// The other one.
+        model: Path,
+        /// Where.
+        path: Path,
+    },
+    /// Checks that a directory of the new root is there to be mounted on, and that no symbolic link leads to it.
+    CheckDirectory {
+        /// Its path in the new root.
+        path: Path,
+    },
+    /// Makes a directory that begins as a copy of another one; one that exists is left as it is.
+    FillDirectory {
+        /// What is copied.
+        source: Path,
+        /// Where the copy is.
+        target: Path,
+    },
+    /// Makes a symbolic link.
+    Link {
+        /// Where it leads.
+        destination: &'static str,
+        /// Where it is.
+        path: Path,
+    },
+    /// Checks that the new root is an operating system that can be started.
+    CheckRoot {
+        /// `init=`.
+        init: Option<&'a str>,
+    },
+    /// Tells the real init which device `/` comes from, where `/` itself does not show it (`/run/systemd/volatile-root`).
+    RecordRootDevice {
+        /// The verity device, or the block device, that holds the root image.
+        device: Device,
+    },
+    /// Sets what dm-verity does when it meets a corrupted block after the hand-over. Until then such a block fails the
+    /// candidate, so that the next one can be tried.
+    SetCorruption {
+        /// The verity device.
+        name: &'static str,
+        /// What it does.
+        reaction: Corruption,
+    },
+}
+
+/// A block device that a mount takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// One that the kernel found, `/dev/NAME`.
+    Block(Name),
+    /// One that an earlier step made, `/dev/mapper/NAME`.
+    Verity(&'static str),
+}
+
+/// A dm-verity device to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerityDevice {
+    /// `root` or `usr`.
+    pub name: &'static str,
+    /// The data device.
+    pub data: Name,
+    /// The hash device.
+    pub hash: Name,
+    /// Bytes into the hash device at which the superblock lies.
+    pub hash_offset: u64,
+    /// What the hash tree must end in.
+    pub root_hash: RootHash,
+    /// `ignore_zero_blocks`.
+    pub ignore_zero_blocks: bool,
+    /// `check_at_most_once`.
+    pub check_at_most_once: bool,
+}
+
+/// A mount to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mount<'a> {
+    /// What is mounted.
+    pub source: Source<'a>,
+    /// Where.
+    pub target: Path,
+    /// Flags of the mount, and of a filesystem that is mounted read-only.
+    pub flags: MountFlags,
+}
+
+/// What a mount shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source<'a> {
+    /// A filesystem on a block device.
+    Filesystem {
+        /// Where it is.
+        device: Device,
+        /// Its type.
+        kind: TypeName,
+        /// Its own options.
+        options: MountOptions<'a>,
+    },
+    /// A new filesystem in memory.
+    Tmpfs {
+        /// Its `size=`.
+        size: Option<&'a str>,
+        /// Permission bits of its root.
+        mode: u32,
+    },
+    /// A writable layer over a directory.
+    Overlay {
+        /// The options, with the layers.
+        options: OverlayOptions,
+    },
+    /// A directory that is elsewhere too.
+    Bind {
+        /// Where.
+        directory: Path,
+    },
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block(name) => write!(f, "/dev/{name}"),
+            Self::Verity(name) => write!(f, "/dev/mapper/{name}"),
+        }
+    }
+}
+
+impl Source<'_> {
+    /// The type as the mount table shows it.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Filesystem { kind, .. } => kind,
+            Self::Tmpfs { .. } => "tmpfs",
+            Self::Overlay { .. } => "overlay",
+            Self::Bind { .. } => "bind",
+        }
+    }
+}
+
+impl fmt::Display for Source<'_> {
+    /// Where it comes from, as the mount table shows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filesystem { device, .. } => write!(f, "{device}"),
+            Self::Tmpfs { .. } => f.write_str("tmpfs"),
+            Self::Overlay { .. } => f.write_str("overlay"),
+            Self::Bind { directory } => f.write_str(directory),
+        }
+    }
+}
+
+/// The options of a mount, joined by commas: its flags first, then the filesystem's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'m, 'a>(pub &'m Mount<'a>);
+
+impl fmt::Display for Options<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mount { source, flags, .. } = self.0;
+        f.write_str(if flags.contains(MountFlags::RDONLY) { "ro" } else { "rw" })?;
+        let rest = flags.without(MountFlags::RDONLY);
+        if !rest.is_empty() {
+            write!(f, ",{rest}")?;
+        }
+        match source {
+            Source::Filesystem { options, .. } => {
+                options.filesystem.iter().try_for_each(|option| write!(f, ",{option}"))
+            }
+            Source::Tmpfs { size, mode } => {
+                write!(f, ",mode={mode:04o}")?;
+                size.map_or(Ok(()), |size| write!(f, ",size={size}"))
+            }
+            Source::Overlay { options } => write!(f, ",{options}"),
+            Source::Bind { .. } => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Mount<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mount {} {} on {} ({})", self.source.kind(), self.source, self.target, Options(self))
+    }
+}
+
+impl fmt::Display for VerityDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, data, hash, hash_offset, root_hash, .. } = self;
+        write!(f, "activate /dev/mapper/{name}: verity, data /dev/{data}, hash /dev/{hash}")?;
+        if *hash_offset != 0 {
+            write!(f, " from byte {hash_offset} on")?;
+        }
+        write!(f, ", root hash {root_hash}")?;
+        f.write_str(if self.ignore_zero_blocks { ", ignore zero blocks" } else { "" })?;
+        f.write_str(if self.check_at_most_once { ", check at most once" } else { "" })
+    }
+}
+
+impl fmt::Display for Action<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoadModule { name, required: true } => write!(f, "load module {name}"),
+            Self::LoadModule { name, required: false } => write!(f, "load module {name}, if it is there"),
+            Self::ActivateVerity(device) => write!(f, "{device}"),
+            Self::Mount(mount) => write!(f, "{mount}"),
+            Self::MakeDirectory { path, mode } => write!(f, "make directory {path} ({mode:04o})"),
+            Self::MakeDirectoryLike { model, path } => write!(f, "make directory {path}, like {model}"),
+            Self::CheckDirectory { path } => write!(f, "check that the root has the directory {path}"),
+            Self::FillDirectory { source, target } => write!(f, "make directory {target}, at first a copy of {source}"),
+            Self::Link { destination, path } => write!(f, "link {path} to {destination}"),
+            Self::CheckRoot { init: Some(init) } => {
+                write!(f, "check {}: an operating system that starts {init}", places::NEW_ROOT)
+            }
+            Self::CheckRoot { init: None } => {
+                write!(f, "check {}: an operating system that can be started", places::NEW_ROOT)
+            }
+            Self::RecordRootDevice { device } => write!(f, "record that / comes from {device}"),
+            Self::SetCorruption { name, reaction } => {
+                let reaction = match reaction {
+                    Corruption::Reboot => "reboot",
+                    Corruption::Panic => "panic",
+                    Corruption::Eio => "fail the read",
+                };
+                write!(f, "from the hand-over on, a corrupted block of /dev/mapper/{name} means: {reaction}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.action)
+    }
+}

@@ -1,0 +1,215 @@
+//! The report of this boot: `/run/surefoot/boot.json`, described in `docs/boot-json.md`.
+
+use core::fmt::{self, Write};
+use core::time::Duration;
+
+use boot_config::config::UnknownKey;
+use deployment::candidates::Trust;
+use heapless::{String, Vec};
+use sys::errno::Explained;
+use sys::file::{self, Access, AsFd, OwnedFd};
+
+use crate::execute::NewRoot;
+use crate::json::Json;
+use crate::plan::{Action, Options, Plan};
+use crate::text::{Path, Reason};
+use crate::{places, reason};
+
+/// Version of the report's schema: raised when a field changes its meaning or goes away, not when one is added.
+pub const SCHEMA: u64 = 1;
+
+/// Most entries of the timeline.
+const MAX_EVENTS: usize = 32;
+/// Most failed candidates that are kept; the console has had all of them.
+const MAX_FAILURES: usize = 8;
+/// Most notes of one kind.
+const MAX_NOTES: usize = 8;
+/// Longest name of a candidate.
+const NAME_CAPACITY: usize = 64;
+
+/// A candidate that did not boot.
+#[derive(Debug)]
+struct Failure {
+    name: String<NAME_CAPACITY>,
+    reason: Reason,
+}
+
+/// What is worth knowing of this boot, as it comes to light.
+#[derive(Debug, Default)]
+pub struct Report {
+    timeline: Vec<(&'static str, Duration), MAX_EVENTS>,
+    failures: Vec<Failure, MAX_FAILURES>,
+    degraded: Vec<Reason, MAX_NOTES>,
+    insecure: Vec<Reason, MAX_NOTES>,
+}
+
+impl Report {
+    /// Notes that `event` has been reached just now.
+    pub fn reached(&mut self, event: &'static str) {
+        // More events than there is room for is a fault of ours that costs a line of the timeline.
+        let _ = self.timeline.push((event, sys::clock::since_boot()));
+    }
+
+    /// Notes that a candidate failed.
+    pub fn failed(&mut self, name: &str, reason: &Reason) {
+        let name = crate::text::clipped(format_args!("{name}"));
+        let _ = self.failures.push(Failure { name, reason: reason.clone() });
+    }
+
+    /// Notes, and says, that the machine comes up with less than was asked for.
+    pub fn degraded(&mut self, reason: Reason) {
+        log::warn!("DEGRADED: {reason}");
+        let _ = self.degraded.push(reason);
+    }
+
+    /// Notes, and says, that the machine runs something that nothing vouches for.
+    pub fn insecure(&mut self, reason: Reason) {
+        log::warn!("INSECURE: {reason}");
+        let _ = self.insecure.push(reason);
+    }
+
+    /// Writes the report and the deployment's name to `/run/surefoot`.
+    #[inline(never)]
+    pub fn write(&self, root: &NewRoot<'_, '_>, unknown: &[UnknownKey<'_>]) -> Result<(), Reason> {
+        let failed = |path: &str| reason!("cannot write {path}: the report of this boot is incomplete");
+        let plan = root.plan();
+        file::create(places::DEPLOYMENT, plan.deployment.as_bytes())
+            .map_err(|errno| reason!("cannot write {}: {}", places::DEPLOYMENT, Explained(errno)))?;
+        let out = FileWriter::create(places::REPORT).map_err(|_| failed(places::REPORT))?;
+        let mut json = Json::new(out);
+        self.document(&mut json, root, unknown).map_err(|_| failed(places::REPORT))?;
+        json.finish().flush().map_err(|_| failed(places::REPORT))
+    }
+
+    /// Writes the document alone.
+    #[inline(never)]
+    pub fn document<W: Write>(
+        &self,
+        json: &mut Json<W>,
+        root: &NewRoot<'_, '_>,
+        unknown: &[UnknownKey<'_>],
+    ) -> fmt::Result {
+        let plan = root.plan();
+        json.element(|json| {
+            json.number("schema", SCHEMA)?;
+            json.object("agent", |json| {
+                json.member("name", "surefoot")?;
+                json.member("version", env!("CARGO_PKG_VERSION"))?;
+                json.number("memory_peak_kib", memory_peak())
+            })?;
+            json.member("kernel", sys::process::kernel_release::<128>())?;
+            json.object("deployment", |json| deployment(json, plan))?;
+            json.member("init", root.init())?;
+            json.array("failed", |json| {
+                self.failures.iter().try_for_each(|failure| {
+                    json.element(|json| {
+                        json.member("name", &failure.name)?;
+                        json.member("reason", &failure.reason)
+                    })
+                })
+            })?;
+            json.array("mounts", |json| mounts(json, plan))?;
+            json.array("degraded", |json| self.degraded.iter().try_for_each(|reason| json.text(reason)))?;
+            json.array("insecure", |json| self.insecure.iter().try_for_each(|reason| json.text(reason)))?;
+            json.array("unknown_keys", |json| {
+                unknown.iter().try_for_each(|key| {
+                    json.element(|json| {
+                        json.member("key", key.key)?;
+                        key.nearest.map_or(Ok(()), |nearest| json.member("nearest", nearest))
+                    })
+                })
+            })?;
+            json.array("timeline", |json| {
+                self.timeline.iter().try_for_each(|(event, time)| {
+                    json.element(|json| {
+                        json.member("event", event)?;
+                        json.number("microseconds", u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+                    })
+                })
+            })
+        })
+    }
+}
+
+fn deployment<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
+    json.member("name", &plan.deployment)?;
+    json.member("kind", plan.kind)?;
+    json.member("trust", if plan.trust == Trust::Verified { "verified" } else { "insecure" })?;
+    let mut verity = |device: &crate::plan::VerityDevice| json.member(hash_name(device.name), device.root_hash);
+    plan.steps.iter().try_for_each(|step| match &step.action {
+        Action::ActivateVerity(device) => verity(device),
+        _ => Ok(()),
+    })
+}
+
+fn hash_name(device: &str) -> &'static str {
+    if device == "usr" { "usr_hash" } else { "root_hash" }
+}
+
+/// The mounts that were made, as the running system sees them.
+fn mounts<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
+    plan.mounts().try_for_each(|mount| {
+        json.element(|json| {
+            json.member("source", &mount.source)?;
+            json.member("target", in_new_root(&mount.target))?;
+            json.member("type", mount.source.kind())?;
+            json.member("options", Options(mount))
+        })
+    })
+}
+
+/// A path under `/sysroot` as it will be called after the hand-over; others, under `/run`, keep their names.
+fn in_new_root(path: &str) -> Path {
+    match path.strip_prefix(places::NEW_ROOT) {
+        Some("") => crate::path!("/"),
+        Some(rest) => crate::path!("{rest}"),
+        None => crate::path!("{path}"),
+    }
+}
+
+/// The most memory that PID 1 has had resident, in KiB: `VmHWM` of proc_pid_status(5) or, if that is more, what it has
+/// now by `/proc/self/smaps_rollup`. Kernels before 6.2 leave up to 64 pages of each kind out of the former.
+fn memory_peak() -> u64 {
+    let field = |path, name| {
+        let mut text = String::<4096>::new();
+        // What does not fit comes after the line that is looked for.
+        let _ = file::append_text(path, &mut text);
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    field("/proc/self/status", "VmHWM:").max(field("/proc/self/smaps_rollup", "Rss:"))
+}
+
+/// A file that is written in few calls.
+struct FileWriter {
+    file: OwnedFd,
+    buffer: String<1024>,
+}
+
+impl FileWriter {
+    fn create(path: &str) -> Result<Self, sys::Errno> {
+        Ok(Self { file: file::open(path, Access::Create)?, buffer: String::new() })
+    }
+
+    fn flush(mut self) -> fmt::Result {
+        self.write_out()
+    }
+
+    fn write_out(&mut self) -> fmt::Result {
+        let result = file::write_to(self.file.as_fd(), self.buffer.as_bytes()).map_err(|_| fmt::Error);
+        self.buffer.clear();
+        result
+    }
+}
+
+impl Write for FileWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if self.buffer.len() + character.len_utf8() > self.buffer.capacity() {
+                self.write_out()?;
+            }
+            self.buffer.push(character).map_err(|_| fmt::Error)?;
+        }
+        Ok(())
+    }
+}

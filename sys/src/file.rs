@@ -1,0 +1,345 @@
+//! Files and directories, without an allocator: callers bring the buffers.
+
+use heapless::string::StringView;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+
+pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::Errno;
+use crate::directory::each_entry;
+use crate::text::c;
+
+/// Bytes of the buffer that one directory listing reads into (getdents64(2)).
+const DIRECTORY_BUFFER: usize = 4096;
+
+/// What an open file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only.
+    Read,
+    /// Writing only.
+    Write,
+    /// Writing at the end only.
+    Append,
+    /// Writing only; the file is made, or emptied if it exists.
+    Create,
+}
+
+/// Opens `path` (open(2), always close-on-exec). A new file gets mode 0644.
+pub fn open(path: &str, access: Access) -> Result<OwnedFd, Errno> {
+    let flags = match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Write => OFlags::WRONLY,
+        Access::Append => OFlags::WRONLY | OFlags::APPEND,
+        Access::Create => OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC,
+    };
+    rustix::fs::open(&*c(path)?, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::from_raw_mode(0o644))
+}
+
+/// Fills `buffer` from `file` until the end of either; gives the part that was filled.
+pub fn read_from(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(file, rest) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(length)
+}
+
+/// Reads the file at `path`. One that is longer than `buffer` is an error (`EFBIG`), for half a text is none.
+pub fn read<'b>(path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let file = open(path, Access::Read)?;
+    let length = read_from(file.as_fd(), buffer)?;
+    if length == buffer.len() && read_from(file.as_fd(), &mut [0])? != 0 {
+        return Err(Errno::FBIG);
+    }
+    buffer.get(..length).ok_or(Errno::FBIG)
+}
+
+/// Reads the text file at `path`, without the newline at its end. Text that is not UTF-8 is an error (`EBADMSG`).
+pub fn read_text<'b>(path: &str, buffer: &'b mut [u8]) -> Result<&'b str, Errno> {
+    let text = core::str::from_utf8(read(path, buffer)?).map_err(|_| Errno::BADMSG)?;
+    Ok(text.strip_suffix('\n').unwrap_or(text))
+}
+
+/// Adds the text file at `path` to `text`. One that does not fit (`EFBIG`) or is not UTF-8 (`EBADMSG`) is an error, and
+/// `text` may then hold a part of it.
+pub fn append_text(path: &str, text: &mut StringView) -> Result<(), Errno> {
+    let file = open(path, Access::Read)?;
+    let mut chunk = [0; 512];
+    let mut kept = 0;
+    loop {
+        let read = read_from(file.as_fd(), chunk.get_mut(kept..).unwrap_or_default())?;
+        let bytes = chunk.get(..kept + read).unwrap_or_default();
+        let whole = match core::str::from_utf8(bytes) {
+            Ok(part) => part.len(),
+            // A character that the end of the chunk cuts is completed by the next read.
+            Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
+            Err(_) => return Err(Errno::BADMSG),
+        };
+        let part = bytes.get(..whole).and_then(|part| core::str::from_utf8(part).ok()).unwrap_or_default();
+        text.push_str(part).map_err(|_| Errno::FBIG)?;
+        if read == 0 {
+            return Ok(());
+        }
+        kept = bytes.len() - whole;
+        chunk.copy_within(whole..whole + kept, 0);
+    }
+}
+
+/// Reads exactly `buffer.len()` bytes from `offset` on (pread(2)); fewer are an error (`EIO`).
+pub fn read_exact_at(file: BorrowedFd<'_>, mut offset: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+    let mut rest = buffer;
+    while !rest.is_empty() {
+        match rustix::io::pread(file, &mut *rest, offset) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => {
+                offset += count as u64;
+                rest = rest.get_mut(count..).unwrap_or_default();
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes`.
+pub fn write_to(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match rustix::io::write(file, rest) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Writes `bytes` into the existing file at `path`, in one write(2) where the kernel takes them at once.
+pub fn write(path: &str, bytes: &[u8]) -> Result<(), Errno> {
+    write_to(open(path, Access::Write)?.as_fd(), bytes)
+}
+
+/// Makes the file at `path`, or replaces what it held, with `bytes`.
+pub fn create(path: &str, bytes: &[u8]) -> Result<(), Errno> {
+    write_to(open(path, Access::Create)?.as_fd(), bytes)
+}
+
+/// Whether something is at `path` (symbolic links followed).
+pub fn exists(path: &str) -> bool {
+    c(path).and_then(|path| rustix::fs::accessat(CWD, &*path, rustix::fs::Access::EXISTS, AtFlags::empty())).is_ok()
+}
+
+/// Makes a directory with `mode`. One that exists is fine; anything else at `path` is an error (`ENOTDIR`).
+pub fn make_directory(path: &str, mode: u32) -> Result<(), Errno> {
+    match rustix::fs::mkdirat(CWD, &*c(path)?, Mode::from_raw_mode(mode)) {
+        Err(Errno::EXIST) if is_directory(path) => Ok(()),
+        Err(Errno::EXIST) => Err(Errno::NOTDIR),
+        other => other,
+    }
+}
+
+/// Whether `path` itself, no link followed, is a directory.
+pub fn is_directory(path: &str) -> bool {
+    c(path)
+        .and_then(|path| rustix::fs::statat(CWD, &*path, AtFlags::SYMLINK_NOFOLLOW))
+        .is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Directory)
+}
+
+/// Makes the symbolic link `path` that leads to `destination`; an existing link is replaced.
+pub fn link(destination: &str, path: &str) -> Result<(), Errno> {
+    let (destination, path) = (&*c(destination)?, &*c(path)?);
+    match rustix::fs::symlinkat(destination, CWD, path) {
+        Err(Errno::EXIST) => {
+            rustix::fs::unlinkat(CWD, path, AtFlags::empty())?;
+            rustix::fs::symlinkat(destination, CWD, path)
+        }
+        other => other,
+    }
+}
+
+/// Where the symbolic link at `path` leads, as text in `buffer`.
+pub fn read_link<'b>(path: &str, buffer: &'b mut [u8]) -> Result<&'b str, Errno> {
+    read_link_at(CWD, path, buffer)
+}
+
+/// As [`read_link`], for `name` in `directory`.
+pub fn read_link_at<'b>(directory: BorrowedFd<'_>, name: &str, buffer: &'b mut [u8]) -> Result<&'b str, Errno> {
+    let length = rustix::fs::readlinkat_raw(directory, &*c(name)?, &mut *buffer)?;
+    core::str::from_utf8(buffer.get(..length).unwrap_or_default()).map_err(|_| Errno::BADMSG)
+}
+
+/// Removes the file or link at `path` (unlink(2)).
+pub fn remove(path: &str) -> Result<(), Errno> {
+    rustix::fs::unlinkat(CWD, &*c(path)?, AtFlags::empty())
+}
+
+/// Removes the empty directory at `path` (rmdir(2)).
+pub fn remove_directory(path: &str) -> Result<(), Errno> {
+    rustix::fs::unlinkat(CWD, &*c(path)?, AtFlags::REMOVEDIR)
+}
+
+/// How [`open_beneath`] treats symbolic links (openat2(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Followed, with the directory as the root that no link leads out of (`RESOLVE_IN_ROOT`).
+    FollowInside,
+    /// Refused, at every component (`RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`).
+    Refuse,
+}
+
+/// Finds `path` under `directory` without ever leaving it, as a handle for [`status`] (`O_PATH`).
+pub fn open_beneath(directory: BorrowedFd<'_>, path: &str, links: Links) -> Result<OwnedFd, Errno> {
+    let resolve = match links {
+        Links::FollowInside => ResolveFlags::IN_ROOT,
+        Links::Refuse => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    } | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(directory, &*c(path)?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+/// A handle on the directory at `path` (`O_PATH`).
+pub fn open_directory(path: &str) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(&*c(path)?, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// What is known of a file without opening it (stat(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What kind of file it is.
+    pub kind: Kind,
+    /// Permission bits, with set-uid, set-gid and sticky.
+    pub mode: u32,
+    /// Device that holds it, as the kernel encodes it.
+    pub device: u64,
+    /// Inode number on that device.
+    pub inode: u64,
+}
+
+/// Kinds of file that surefoot tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// Anything else.
+    Other,
+}
+
+impl From<FileType> for Kind {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            FileType::RegularFile => Self::File,
+            FileType::Directory => Self::Directory,
+            FileType::Symlink => Self::Link,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<rustix::fs::Stat> for Status {
+    fn from(status: rustix::fs::Stat) -> Self {
+        Self {
+            kind: FileType::from_raw_mode(status.st_mode).into(),
+            mode: status.st_mode & 0o7777,
+            device: status.st_dev,
+            inode: status.st_ino,
+        }
+    }
+}
+
+/// The status of an open file or handle.
+pub fn status(file: BorrowedFd<'_>) -> Result<Status, Errno> {
+    rustix::fs::fstat(file).map(Status::from)
+}
+
+/// The status of what is at `path`, links followed.
+pub fn status_of(path: &str) -> Result<Status, Errno> {
+    rustix::fs::stat(&*c(path)?).map(Status::from)
+}
+
+/// Calls `visit` with the name of every entry of the directory at `path`, in the kernel's order; stops where it gives
+/// `false`. Names that are not UTF-8 are passed over, for no name that surefoot looks for is.
+pub fn visit_directory(path: &str, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(&*c(path)?, flags, Mode::empty())?;
+    let mut buffer = [0; DIRECTORY_BUFFER];
+    each_entry(directory.as_fd(), &mut buffer, &mut |name| Ok(name.to_str().map_or(true, &mut *visit)))
+}
+
+/// Whether what is at `path` lies in memory only: a ramfs or a tmpfs, which is what an initramfs is (statfs(2)).
+pub fn is_in_memory(path: &str) -> bool {
+    const RAMFS_MAGIC: u64 = 0x8584_58f6;
+    const TMPFS_MAGIC: u64 = 0x0102_1994;
+    c(path)
+        .and_then(|path| rustix::fs::statfs(&*path))
+        .is_ok_and(|status| [RAMFS_MAGIC, TMPFS_MAGIC].map(Ok).contains(&u64::try_from(status.f_type)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::string::String as StdString;
+
+    use super::*;
+
+    fn scratch(name: &str) -> StdString {
+        let path = std::format!("{}/surefoot-sys-{name}-{}", std::env::temp_dir().display(), std::process::id());
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_text_that_does_not_fit_is_refused_whole() {
+        let path = std::format!("{}/text", scratch("read"));
+        create(&path, b"12345\n").unwrap();
+        assert_eq!(read_text(&path, &mut [0; 6]), Ok("12345"));
+        assert_eq!(read_text(&path, &mut [0; 5]), Err(Errno::FBIG));
+    }
+
+    #[test]
+    fn a_text_longer_than_a_chunk_is_appended_whole() {
+        let path = std::format!("{}/text", scratch("append"));
+        let long = "é".repeat(700);
+        create(&path, std::format!("x{long}").as_bytes()).unwrap();
+        let mut text = heapless::String::<1500>::try_from("before ").unwrap();
+        append_text(&path, &mut text).unwrap();
+        assert_eq!(text, std::format!("before x{long}").as_str());
+        assert_eq!(append_text(&path, &mut heapless::String::<1400>::new()), Err(Errno::FBIG));
+        create(&path, b"\xff").unwrap();
+        assert_eq!(append_text(&path, &mut text), Err(Errno::BADMSG));
+    }
+
+    #[test]
+    fn a_link_never_leads_out_of_the_root() {
+        let root = scratch("beneath");
+        fs::create_dir_all(std::format!("{root}/bin")).unwrap();
+        fs::write(std::format!("{root}/bin/init"), "x").unwrap();
+        link("/bin/init", &std::format!("{root}/inside")).unwrap();
+        link("/etc/passwd", &std::format!("{root}/outside")).unwrap();
+        let directory = open_directory(&root).unwrap();
+        let inside = open_beneath(directory.as_fd(), "/inside", Links::FollowInside).unwrap();
+        assert_eq!(status(inside.as_fd()).unwrap().kind, Kind::File);
+        assert_eq!(open_beneath(directory.as_fd(), "/outside", Links::FollowInside).unwrap_err(), Errno::NOENT);
+        assert_eq!(open_beneath(directory.as_fd(), "inside", Links::Refuse).unwrap_err(), Errno::LOOP);
+    }
+
+    #[test]
+    fn a_directory_is_made_once_and_a_file_in_its_place_is_an_error() {
+        let root = scratch("mkdir");
+        let path = std::format!("{root}/d");
+        assert_eq!(make_directory(&path, 0o755), Ok(()));
+        assert_eq!(make_directory(&path, 0o755), Ok(()));
+        fs::write(std::format!("{root}/f"), "").unwrap();
+        assert_eq!(make_directory(&std::format!("{root}/f"), 0o755), Err(Errno::NOTDIR));
+    }
+}

@@ -1,0 +1,29 @@
+//! The kernel as surefoot uses it: one function for one meaning, each documented with its system call.
+//!
+//! This crate holds all `unsafe` code of PID 1. It needs neither libc nor an allocator.
+#![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod block;
+mod call;
+pub mod clock;
+pub mod copy;
+pub mod device_mapper;
+mod directory;
+pub mod empty;
+pub mod errno;
+pub mod file;
+pub mod kernel_log;
+pub mod mapping;
+pub mod module;
+pub mod mount;
+pub mod process;
+pub mod reserve;
+pub mod start;
+mod text;
+pub mod uevent;
+
+pub use errno::Errno;

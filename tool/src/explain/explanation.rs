@@ -1,0 +1,172 @@
+//! What is found out about a boot, as values: printed for people by `text`, for programs as JSON.
+
+use std::fmt;
+
+use deployment::candidates::{Candidate as Found, Trust};
+use deployment::table::PartitionTable;
+use deployment::{BlockDevice, Facts};
+use init::plan::{Plan, StateChoice};
+use serde::Serialize;
+
+use crate::disk_image::Disks;
+
+/// What would happen.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Explanation {
+    /// Whether the machine would boot, as far as can be told.
+    pub(crate) boots: bool,
+    /// Why it would not, in PID 1's own words.
+    pub(crate) error: Option<String>,
+    /// What PID 1 would do after saying so.
+    pub(crate) then: Option<&'static str>,
+    /// The program that the root would be handed over to, where a look inside told it.
+    pub(crate) init: Option<String>,
+    /// Words that have no effect.
+    pub(crate) unknown_keys: Vec<UnknownKey>,
+    /// What PID 1 would wait for in vain.
+    pub(crate) waits: Option<Wait>,
+    /// What would run although nothing vouches for it.
+    pub(crate) insecure: Vec<String>,
+    /// Why the machine would run with less than was asked for.
+    pub(crate) degraded: Vec<String>,
+    /// The block devices, with the partitions that the kernel would show.
+    pub(crate) devices: Vec<Device>,
+    /// The deployments that can boot, in the order in which they would be tried.
+    pub(crate) candidates: Vec<Candidate>,
+    /// Where writable layers would go.
+    pub(crate) state: Option<String>,
+    /// The plans that would be carried out, one after the other, until one succeeds.
+    pub(crate) attempts: Vec<Attempt>,
+    /// What is worth knowing although nothing fails of it.
+    pub(crate) notes: Vec<String>,
+    /// What could not be told from what was given.
+    pub(crate) not_checked: Vec<&'static str>,
+}
+
+/// A key that this version does not know.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnknownKey {
+    /// The key.
+    pub(crate) key: String,
+    /// The valid key that looks most like it.
+    pub(crate) nearest: Option<&'static str>,
+}
+
+/// A wait that ends without what it was for.
+#[derive(Debug, Serialize)]
+pub(crate) struct Wait {
+    /// What is waited for.
+    pub(crate) missing: String,
+    /// For how long, in seconds; for ever when `None`.
+    pub(crate) seconds: Option<u32>,
+}
+
+/// A block device.
+#[derive(Debug, Serialize)]
+pub(crate) struct Device {
+    /// Its kernel name, were the images a machine's only virtio disks.
+    pub(crate) name: String,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// A disk's partition table, or the filesystem.
+    pub(crate) content: Option<&'static str>,
+    /// The image that is a disk; the PARTLABEL of a partition.
+    pub(crate) label: String,
+    /// PARTUUID of a partition.
+    pub(crate) partition_uuid: Option<String>,
+}
+
+/// A deployment that can boot.
+#[derive(Debug, Serialize)]
+pub(crate) struct Candidate {
+    /// What it is called.
+    pub(crate) name: String,
+    /// How it was found.
+    pub(crate) kind: String,
+    /// `verified` or `insecure`.
+    pub(crate) trust: &'static str,
+}
+
+/// A plan that would be carried out.
+#[derive(Debug, Serialize)]
+pub(crate) struct Attempt {
+    /// What is set up.
+    pub(crate) deployment: String,
+    /// What is done, in order, in PID 1's own words.
+    pub(crate) steps: Vec<String>,
+    /// The verity devices that the steps make.
+    pub(crate) verity: Vec<VerityTable>,
+    /// Why it fails.
+    pub(crate) error: Option<String>,
+}
+
+/// A verity device as the kernel is told of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct VerityTable {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Its size in sectors of 512 bytes.
+    pub(crate) sectors: u64,
+    /// The parameters of its target (the kernel's `admin-guide/device-mapper/verity`).
+    pub(crate) parameters: String,
+}
+
+impl fmt::Display for UnknownKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        self.nearest.map_or(Ok(()), |nearest| write!(f, " (the nearest valid one is {nearest})"))
+    }
+}
+
+impl Candidate {
+    pub(crate) fn new(found: &Found) -> Self {
+        let trust = if found.trust == Trust::Verified { "verified" } else { "insecure" };
+        Self { name: found.name.to_string(), kind: found.kind.to_string(), trust }
+    }
+}
+
+impl Attempt {
+    pub(crate) fn new(plan: &Plan<'_>) -> Self {
+        let steps = plan.steps.iter().map(ToString::to_string).collect();
+        Self { deployment: plan.deployment.to_string(), steps, verity: Vec::new(), error: None }
+    }
+}
+
+/// All block devices of the images.
+pub(crate) fn devices(disks: &Disks) -> Vec<Device> {
+    let facts: &Facts = disks.facts();
+    facts.devices().iter().map(|device| Device::new(device, disks)).collect()
+}
+
+impl Device {
+    fn new(device: &BlockDevice, disks: &Disks) -> Self {
+        let content = match device.table {
+            PartitionTable::None => device.filesystem.as_ref().map(|filesystem| filesystem.kind.name()),
+            PartitionTable::Gpt => Some("GPT"),
+            PartitionTable::GptFromBackup => Some("GPT, only its backup is sound"),
+            PartitionTable::GptDamaged => Some("GPT, damaged"),
+            PartitionTable::Mbr => Some("MBR"),
+        };
+        let partition = device.partition.as_ref();
+        let image = || disks.image(&device.name).map(|image| image.path().display().to_string());
+        Self {
+            name: device.name.to_string(),
+            size: device.size,
+            content,
+            label: partition.map_or_else(|| image().unwrap_or_default(), |partition| partition.label.to_string()),
+            partition_uuid: partition.and_then(|partition| partition.uuid).map(|uuid| uuid.to_string()),
+        }
+    }
+}
+
+/// Where writable layers go, in words.
+pub(crate) fn state(choice: &StateChoice<'_>) -> String {
+    match choice {
+        StateChoice::None => "no layer needs a device".to_owned(),
+        StateChoice::Device { name, kind, options: None } => format!("/dev/{name} ({kind})"),
+        StateChoice::Device { name, kind, options: Some(options) } => format!("/dev/{name} ({kind}, {options})"),
+        StateChoice::Memory => "memory".to_owned(),
+        StateChoice::Missing(which) => format!("missing: {which}"),
+        StateChoice::Unusable(why) => format!("unusable: {why}"),
+    }
+}

@@ -1,0 +1,118 @@
+//! A boot without a machine: the attempts of PID 1, carried out on disk images as far as they can be read.
+
+use deployment::candidates::{Candidate, Trust};
+use init::attempt::Boot;
+use init::execute::{NewRoot, System};
+use init::plan::{Action, Mount, Plan, VerityDevice};
+use init::reason;
+use init::text::{Path, Reason};
+use init::verity_device::prepare;
+
+use super::explanation::{Attempt, Explanation, VerityTable};
+use super::initramfs::KernelModules;
+use super::inside::Inside;
+use crate::disk_image::Disks;
+
+/// The init of a root that was not looked into.
+const UNKNOWN_INIT: &str = "/sbin/init";
+
+/// What a rehearsal works on, and what it has brought to light.
+pub(crate) struct Rehearsal<'r> {
+    /// The machine's disks.
+    pub(crate) disks: &'r Disks,
+    /// The modules of the initramfs, for each kernel that there are modules for; empty when no initramfs is at hand.
+    pub(crate) modules: &'r [KernelModules],
+    /// Where roots are mounted to look into them, where that is asked for.
+    pub(crate) inside: Option<Inside<'r>>,
+    /// What came to light.
+    pub(crate) explanation: &'r mut Explanation,
+}
+
+impl Rehearsal<'_> {
+    /// The attempt that is under way; it has been planned before anything else happens.
+    fn attempt(&mut self) -> Option<&mut Attempt> {
+        self.explanation.attempts.last_mut()
+    }
+}
+
+impl<'a> Boot<'a> for Rehearsal<'_> {
+    type Started = ();
+
+    fn system(&mut self) -> &mut dyn System {
+        self
+    }
+
+    fn planned(&mut self, plan: &Plan<'a>) {
+        self.explanation.attempts.push(Attempt::new(plan));
+    }
+
+    fn degraded(&mut self, why: Reason) {
+        // Without an attempt under way it is known beforehand that the state device cannot be used.
+        if let Some(attempt) = self.attempt() {
+            attempt.error.get_or_insert_with(|| why.to_string());
+        }
+        self.explanation.degraded.push(why.to_string());
+    }
+
+    fn failed(&mut self, _: &Candidate, why: &Reason) {
+        if let Some(attempt) = self.attempt() {
+            attempt.error = Some(why.to_string());
+        }
+    }
+
+    fn start(&mut self, root: &NewRoot<'_, 'a>) -> Result<(), Reason> {
+        if let Trust::Insecure(why) = root.plan().trust {
+            self.explanation.insecure.push(why.to_string());
+        }
+        self.explanation.init = self.inside.is_some().then(|| root.init().to_owned());
+        Ok(())
+    }
+}
+
+impl System for Rehearsal<'_> {
+    fn load_module(&mut self, name: &str) -> Result<(), Reason> {
+        self.modules.iter().try_for_each(|kernel| kernel.check(name))
+    }
+
+    fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason> {
+        let content = |name: &str| {
+            let content = self.disks.content(name);
+            content.ok_or_else(|| reason!("cannot verify {}: /dev/{name} is not there", device.name))
+        };
+        let prepared = prepare(device, &content(&device.data)?, &content(&device.hash)?)?;
+        let (sectors, parameters) = (prepared.table.length_sectors(), prepared.table.to_string());
+        if let Some(attempt) = self.attempt() {
+            attempt.verity.push(VerityTable { name: device.name, sectors, parameters });
+        }
+        if let Some(inside) = &mut self.inside {
+            inside.verity_is_on(device);
+        }
+        Ok(())
+    }
+
+    fn deactivate_verity(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
+        self.inside.as_mut().map_or(Ok(()), |inside| inside.mount(mount))
+    }
+
+    fn unmount(&mut self, target: &str) -> Result<(), Reason> {
+        if let Some(inside) = &mut self.inside {
+            inside.unmount(target);
+        }
+        Ok(())
+    }
+
+    fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason> {
+        match &self.inside {
+            Some(inside) => inside.check_root(init),
+            None => Ok(init::path!("{}", init.unwrap_or(UNKNOWN_INIT))),
+        }
+    }
+
+    fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason> {
+        self.inside.as_ref().map_or(Ok(()), |inside| inside.perform(action))
+    }
+}

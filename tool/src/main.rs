@@ -1,0 +1,23 @@
+//! The `surefoot` command: builds initramfs images, formats and checks verity images, explains and reports boots.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod cli;
+mod disk_image;
+mod error;
+mod explain;
+mod initramfs;
+mod manual;
+mod output;
+mod status;
+mod verity;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}

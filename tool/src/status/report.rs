@@ -1,0 +1,155 @@
+//! The report of a boot, `/run/surefoot/boot.json`, as PID 1 writes it. What each field means is in `docs/boot-json.md`.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The newest version of the schema that this program knows.
+pub(crate) const SCHEMA: u64 = init::report::SCHEMA;
+
+/// How a machine came up.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(title = "/run/surefoot/boot.json"))]
+pub(crate) struct BootReport {
+    /// Version of this schema. It is raised when a field changes its meaning or goes away, not when one is added.
+    pub(crate) schema: u64,
+    /// The program that booted the machine.
+    pub(crate) agent: Agent,
+    /// Release of the running kernel, as `uname -r` prints it.
+    pub(crate) kernel: String,
+    /// What was booted.
+    pub(crate) deployment: Deployment,
+    /// The program that was started as the real init: its path in the new root, links not followed.
+    pub(crate) init: String,
+    /// The candidates that were tried before and failed, in the order in which they were tried.
+    pub(crate) failed: Vec<Failure>,
+    /// The mounts that were made, in the order in which they were made.
+    pub(crate) mounts: Vec<Mount>,
+    /// Why the machine runs with less than was asked for; empty when it does not. One sentence each.
+    pub(crate) degraded: Vec<String>,
+    /// What runs although nothing vouches for it; empty when all is verified. One sentence each.
+    pub(crate) insecure: Vec<String>,
+    /// Keys of the command line that begin with `surefoot.` and are unknown to this version; they had no effect.
+    pub(crate) unknown_keys: Vec<UnknownKey>,
+    /// The milestones of the boot, in their order.
+    pub(crate) timeline: Vec<Milestone>,
+}
+
+/// The program that booted the machine.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Agent {
+    /// Always `surefoot`.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// The most memory that it had resident, in KiB (`VmHWM` of proc_pid_status(5) or, if that is more, `Rss` of `smaps_rollup`); 0 where the kernel does not tell.
+    pub(crate) memory_peak_kib: u64,
+}
+
+/// What was booted.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Deployment {
+    /// What it is called, one word. `/run/surefoot/deployment` holds the same name alone.
+    pub(crate) name: String,
+    /// How it was found. `configured`: the command line names it outright (`roothash=`, `root=`, `usrhash=`).
+    pub(crate) kind: String,
+    /// `verified`: a root hash vouches for every byte of it. `insecure`: it does not, and `insecure` above says of what.
+    pub(crate) trust: String,
+    /// The root hash of `/`, in hexadecimal digits; absent where dm-verity does not protect it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) root_hash: Option<String>,
+    /// The root hash of a `/usr` of its own, in hexadecimal digits; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) usr_hash: Option<String>,
+}
+
+/// A candidate that did not boot.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Failure {
+    /// What it is called.
+    pub(crate) name: String,
+    /// What failed, on what, and why, in one line.
+    pub(crate) reason: String,
+}
+
+/// A mount that was made.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Mount {
+    /// The device, or the directory of a bind mount; `tmpfs` and `overlay` for those.
+    pub(crate) source: String,
+    /// Where it is in the running system. What lies under `/sysroot` in the initramfs is at `/` here.
+    pub(crate) target: String,
+    /// Type of the filesystem, or `bind`.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The options that it was made with, joined by commas, `ro` or `rw` first. Paths among them are those of the
+    /// initramfs.
+    pub(crate) options: String,
+}
+
+/// A key of the command line that had no effect.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct UnknownKey {
+    /// The key.
+    pub(crate) key: String,
+    /// The valid key that looks most like it; absent where none is near.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nearest: Option<String>,
+}
+
+/// A milestone of the boot.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Milestone {
+    /// What was reached: `start`, `drivers loaded`, `devices found`, `root complete`.
+    pub(crate) event: String,
+    /// When, in microseconds since the kernel started (`CLOCK_BOOTTIME`).
+    pub(crate) microseconds: u64,
+}
+
+/// A report, and whether all of it is understood.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Reading {
+    /// All of it is.
+    Whole(BootReport),
+    /// It has a newer schema than this program knows: fields may be missing, or mean something else.
+    Newer(BootReport),
+}
+
+/// Reads a report.
+pub(crate) fn parse(text: &str) -> Result<Reading, String> {
+    let value: Value = serde_json::from_str(text).map_err(|why| format!("it is not JSON: {why}"))?;
+    let schema = value.get("schema").and_then(Value::as_u64);
+    match schema.ok_or("it has no number \"schema\"")? {
+        1..=SCHEMA => serde_json::from_value(value).map(Reading::Whole).map_err(|why| why.to_string()),
+        0 => Err("there is no schema 0".to_owned()),
+        newer => Ok(Reading::Newer(what_is_known(&value, newer))),
+    }
+}
+
+/// The fields that are still as they were; what is not is empty.
+fn what_is_known(value: &Value, schema: u64) -> BootReport {
+    fn field<T: DeserializeOwned + Default>(value: &Value, name: &str) -> T {
+        let field = value.get(name).cloned().unwrap_or_default();
+        serde_json::from_value(field).unwrap_or_default()
+    }
+    BootReport {
+        schema,
+        agent: field(value, "agent"),
+        kernel: field(value, "kernel"),
+        deployment: field(value, "deployment"),
+        init: field(value, "init"),
+        failed: field(value, "failed"),
+        mounts: field(value, "mounts"),
+        degraded: field(value, "degraded"),
+        insecure: field(value, "insecure"),
+        unknown_keys: field(value, "unknown_keys"),
+        timeline: field(value, "timeline"),
+    }
+}

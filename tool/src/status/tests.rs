@@ -1,0 +1,206 @@
+use boot_config::{Config, Sources};
+use deployment::facts::DeviceNumber;
+use deployment::filesystem::{Filesystem, FilesystemLabel, FilesystemUuid};
+use deployment::table::PartitionTable;
+use deployment::{BlockDevice, Facts, FilesystemKind, Name};
+use init::execute::{System, execute};
+use init::json::Json;
+use init::plan::{Action, Mount, Plan, VerityDevice, select};
+use init::reason;
+use init::report::Report;
+use init::text::{Path, Reason};
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use super::report::{BootReport, Reading, parse};
+use super::text::Summary;
+
+const CMDLINE: &str = "roothash=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef \
+     systemd.verity_root_data=/dev/vda systemd.verity_root_hash=/dev/vdb mount.usr=/dev/vdc surefoot.state=/dev/vdd \
+     surefoot.verity=optional surefoot.etcc=ro surefoot.zzzzzzzzzzzz=1";
+const SCHEMA_FILE: &str = "../docs/boot-json.schema.json";
+const FIELDS_FILE: &str = "../docs/boot-json.md";
+
+/// A kernel that does all that it is asked for.
+struct Willing;
+
+impl System for Willing {
+    fn load_module(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn activate_verity(&mut self, _: &VerityDevice) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn deactivate_verity(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn mount(&mut self, _: &Mount<'_>) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn unmount(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn check_root(&mut self, _: Option<&str>) -> Result<Path, Reason> {
+        Ok(init::path!("/sbin/init"))
+    }
+
+    fn perform(&mut self, _: &Action<'_>) -> Result<(), Reason> {
+        Ok(())
+    }
+}
+
+fn machine() -> Facts {
+    let disk = |name: &str, kind| BlockDevice {
+        name: Name::try_from(name).unwrap(),
+        number: DeviceNumber::default(),
+        size: 1 << 20,
+        sector_size: 512,
+        read_only: false,
+        disk: None,
+        partition: None,
+        table: PartitionTable::None,
+        filesystem: Some(Filesystem { kind, uuid: FilesystemUuid::new(), label: FilesystemLabel::new() }),
+        read_error: None,
+    };
+    let mut facts = Facts::new();
+    for (name, kind) in [
+        ("vda", FilesystemKind::Erofs),
+        ("vdb", FilesystemKind::VerityHash),
+        ("vdc", FilesystemKind::Squashfs),
+        ("vdd", FilesystemKind::Ext4),
+    ] {
+        facts.insert(disk(name, kind)).unwrap();
+    }
+    facts
+}
+
+/// The report that PID 1's own code writes of a boot in which everything occurred that a report can hold.
+fn written_by_pid1() -> String {
+    let config = Config::parse(Sources { cmdline: CMDLINE, ..Sources::default() }).unwrap();
+    let selection = select(&config, &machine()).unwrap();
+    let mut plan = Plan::new();
+    plan.make(&config, &selection.candidates[0], &selection.state, &selection.devices).unwrap();
+    let mut report = Report::default();
+    report.reached("start");
+    report.failed("newer", &reason!("cannot verify root: \"quoted\""));
+    report.degraded(reason!("changes are kept in memory"));
+    report.insecure(reason!("/usr is not verified"));
+    report.reached("root complete");
+    let mut json = Json::new(String::new());
+    let root = execute(&plan, &mut Willing).unwrap();
+    report.document(&mut json, &root, &config.unknown).unwrap();
+    json.finish()
+}
+
+/// A report as a virtual machine has left it.
+const CAPTURED: &str = include_str!("tests/boot.json");
+
+fn whole(text: &str) -> BootReport {
+    match parse(text).unwrap() {
+        Reading::Whole(report) => report,
+        Reading::Newer(_) => panic!("the schema is not newer"),
+    }
+}
+
+fn shown(report: &BootReport, width: Option<usize>) -> String {
+    anstream::adapter::strip_str(&Summary { report, width }.to_string()).to_string()
+}
+
+/// Every field that PID 1 writes is known here, and every field that is known here is one that PID 1 writes: nothing is
+/// lost on the way through the types, nothing is added, and all of it is demanded but what may be absent.
+#[test]
+fn pid1_and_this_program_agree_on_every_field() {
+    let text = written_by_pid1();
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_value(whole(&text)).unwrap(), value);
+    let fields = value.as_object().unwrap();
+    for field in fields.keys().filter(|field| *field != "schema") {
+        let mut lacking = value.clone();
+        lacking.as_object_mut().unwrap().remove(field);
+        assert_eq!(parse(&lacking.to_string()).unwrap_err(), format!("missing field `{field}`"));
+    }
+    for list in ["failed", "mounts", "degraded", "insecure", "unknown_keys", "timeline"] {
+        assert_ne!(fields[list], Value::Array(Vec::new()), "{list} is not tried");
+    }
+}
+
+/// The schema file is made from the types; `UPDATE_SCHEMA=1` writes it.
+#[test]
+fn the_schema_file_describes_these_types() {
+    let schema = schemars::schema_for!(BootReport);
+    let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(SCHEMA_FILE, &text).unwrap();
+    }
+    let file = std::fs::read_to_string(SCHEMA_FILE).unwrap();
+    assert!(file == text, "{SCHEMA_FILE} is not up to date: run this test with UPDATE_SCHEMA=1");
+}
+
+#[test]
+fn every_field_is_documented() {
+    let documentation = std::fs::read_to_string(FIELDS_FILE).unwrap();
+    let check = |path: &str| assert!(documentation.contains(&format!("| `{path}` |")), "{FIELDS_FILE} lacks {path}");
+    let value: Value = serde_json::from_str(&written_by_pid1()).unwrap();
+    for (name, value) in value.as_object().unwrap() {
+        check(name);
+        let (fields, prefix) = match value {
+            Value::Array(elements) => (elements[0].as_object(), format!("{name}[].")),
+            value => (value.as_object(), format!("{name}.")),
+        };
+        fields.into_iter().flat_map(serde_json::Map::keys).for_each(|field| check(&format!("{prefix}{field}")));
+    }
+    check("deployment.usr_hash");
+}
+
+#[test]
+fn a_good_boot_is_shown() {
+    assert_snapshot!(shown(&whole(CAPTURED), None));
+}
+
+#[test]
+fn lines_of_mounts_end_at_the_terminals_edge() {
+    let text = shown(&whole(CAPTURED), Some(60));
+    let mounts: Vec<_> = text.lines().skip_while(|line| *line != "mounts").skip(1).take(5).collect();
+    assert_eq!(mounts[2], "  /etc                 overlay                   overlay  r…");
+    assert!(mounts.iter().all(|line| line.chars().count() <= 60), "{text}");
+}
+
+#[test]
+fn what_is_wrong_with_a_boot_comes_first() {
+    let mut report = whole(&written_by_pid1());
+    report.kernel = "6.12".to_owned();
+    report.timeline[0].microseconds = 1_999_999;
+    report.timeline[1].microseconds = 2_000_999;
+    assert_snapshot!(shown(&report, None));
+}
+
+#[test]
+fn of_a_newer_schema_what_is_known_is_read() {
+    let mut value: Value = serde_json::from_str(CAPTURED).unwrap();
+    value["schema"] = 2.into();
+    value["timeline"] = "replaced".into();
+    value["agent"]["colour"] = "blue".into();
+    let Reading::Newer(report) = parse(&value.to_string()).unwrap() else { panic!("it is newer") };
+    let expected = BootReport { schema: 2, timeline: Vec::new(), ..whole(CAPTURED) };
+    assert_eq!(report, expected);
+}
+
+#[test]
+fn added_fields_do_not_matter() {
+    let mut value: Value = serde_json::from_str(CAPTURED).unwrap();
+    value["ledger"] = Value::Array(Vec::new());
+    assert_eq!(whole(&value.to_string()), whole(CAPTURED));
+}
+
+#[test]
+fn what_is_no_report_is_refused() {
+    assert_eq!(parse("{").unwrap_err(), "it is not JSON: EOF while parsing an object at line 1 column 1");
+    assert_eq!(parse("[]").unwrap_err(), "it has no number \"schema\"");
+    assert_eq!(parse(r#"{"schema":0}"#).unwrap_err(), "there is no schema 0");
+    assert_eq!(parse(r#"{"schema":"1"}"#).unwrap_err(), "it has no number \"schema\"");
+}
