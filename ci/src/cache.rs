@@ -65,16 +65,20 @@ pub fn cached(folder: &str, name: &str, key: Key, build: impl FnOnce(&Path) -> R
     let path = folder.join(&name);
     let lock = File::create(folder.join(format!(".{name}.lock")))?;
     lock.lock()?;
-    if !path.exists() {
+    let missing = !path.exists();
+    if missing {
         let partial = folder.join(format!(".{name}.partial"));
         if partial.exists() {
             remove(&partial)?;
         }
         build(&partial)?;
         fs::rename(&partial, &path).with_context(|| format!("rename to {}", path.display()))?;
+    }
+    // An unpacked package brings the date of its own making: it must not look like something forgotten.
+    File::open(&path)?.set_modified(SystemTime::now())?;
+    if missing {
         prune(&folder)?;
     }
-    File::open(&path)?.set_modified(SystemTime::now())?;
     Ok(path)
 }
 
@@ -95,4 +99,21 @@ fn prune(folder: &Path) -> Result<()> {
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     removed.with_context(|| format!("remove {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_files_go_but_not_the_one_just_asked_for() -> Result<()> {
+        let forgotten = cached("cache-test", "forgotten", Key::default(), |path| Ok(fs::write(path, "")?))?;
+        File::open(&forgotten)?.set_modified(SystemTime::UNIX_EPOCH)?;
+        let unpacked = cached("cache-test", "unpacked", Key::default().text("new"), |path| {
+            fs::create_dir(path)?;
+            Ok(File::open(path)?.set_modified(SystemTime::UNIX_EPOCH)?)
+        })?;
+        assert!(unpacked.is_dir() && !forgotten.exists());
+        remove(&paths::cache().join("cache-test"))
+    }
 }
