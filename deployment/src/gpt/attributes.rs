@@ -2,16 +2,20 @@
 
 /// The attribute bits of a GPT entry (UEFI specification, 5.3.3): bits 48 to 63 mean what the partition's type says.
 ///
-/// The flags of the Discoverable Partitions Specification (59, 60, 63) and the boot counting of ChromeOS (48 to 56),
-/// which Flatcar and Bottlerocket share, do not collide. The `with_…` functions give a new value and write nothing.
+/// The flags of the Discoverable Partitions Specification (59, 60, 63), the boot counting of ChromeOS (48 to 56), which
+/// Flatcar and Bottlerocket share, and surefoot's own (58, 61, 62), which none of them uses, do not collide. The `with_…`
+/// functions give a new value and write nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes(pub u64);
 
 const PRIORITY_SHIFT: u32 = 48;
 const TRIES_SHIFT: u32 = 52;
 const SUCCESSFUL: u64 = 1 << 56;
+const ONCE_GOOD: u64 = 1 << 58;
 const GROW_FILESYSTEM: u64 = 1 << 59;
 const READ_ONLY: u64 = 1 << 60;
+const REBOOTS_SHIFT: u32 = 61;
+const REBOOTS: u64 = 0b11 << REBOOTS_SHIFT;
 const NO_AUTO: u64 = 1 << 63;
 
 /// The largest priority and the largest number of tries.
@@ -48,6 +52,23 @@ impl Attributes {
         self.0 & SUCCESSFUL != 0
     }
 
+    /// Bit 58, surefoot's own, or bit 56: what the slot holds has booted well once, whatever became of it later.
+    pub const fn once_good(self) -> bool {
+        self.0 & (ONCE_GOOD | SUCCESSFUL) != 0
+    }
+
+    /// Whether the deployment may be booted by the rule of ChromeOS: it has a priority, and has booted well or may
+    /// still be tried.
+    pub const fn may_boot(self) -> bool {
+        self.priority() > 0 && (self.successful() || self.tries() > 0)
+    }
+
+    /// Bits 61 and 62, surefoot's own: one digit, 0 to 3, of [`crate::ledger::reboots`].
+    pub const fn reboots_digit(self) -> u8 {
+        let [low, ..] = ((self.0 & REBOOTS) >> REBOOTS_SHIFT).to_le_bytes();
+        low
+    }
+
     /// With this priority; anything above [`MAX_PRIORITY`] becomes that.
     #[must_use]
     pub const fn with_priority(self, priority: u8) -> Self {
@@ -64,6 +85,18 @@ impl Attributes {
     #[must_use]
     pub const fn with_successful(self, successful: bool) -> Self {
         Self(if successful { self.0 | SUCCESSFUL } else { self.0 & !SUCCESSFUL })
+    }
+
+    /// With the bit for a deployment that has once booted well set or cleared.
+    #[must_use]
+    pub const fn with_once_good(self, once_good: bool) -> Self {
+        Self(if once_good { self.0 | ONCE_GOOD } else { self.0 & !ONCE_GOOD })
+    }
+
+    /// With this digit, of which the lowest two bits count.
+    #[must_use]
+    pub const fn with_reboots_digit(self, digit: u8) -> Self {
+        Self(self.0 & !REBOOTS | (digit as u64 & 0b11) << REBOOTS_SHIFT)
     }
 
     const fn nibble(self, shift: u32) -> u8 {
@@ -105,6 +138,13 @@ mod tests {
             let set = Attributes(bits).with_priority(priority).with_tries(tries).with_successful(good);
             prop_assert_eq!((set.priority(), set.tries(), set.successful()), (priority, tries, good));
             prop_assert_eq!((set.0 ^ bits) & !(0x1ff << 48), 0);
+        }
+
+        #[test]
+        fn our_own_bits_leave_all_others(bits: u64, once_good: bool, digit in 0_u8..4) {
+            let set = Attributes(bits).with_once_good(once_good).with_reboots_digit(digit);
+            prop_assert_eq!((set.once_good(), set.reboots_digit()), (once_good || set.successful(), digit));
+            prop_assert_eq!((set.0 ^ bits) & !(1 << 58 | 0b11 << 61), 0);
         }
     }
 }

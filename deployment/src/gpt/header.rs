@@ -106,7 +106,7 @@ impl Header {
     }
 
     /// The size of the array of entries in bytes.
-    fn entries_length(&self) -> u64 {
+    pub(super) fn entries_length(&self) -> u64 {
         u64::from(self.entry_count).saturating_mul(self.entry_size.into())
     }
 }

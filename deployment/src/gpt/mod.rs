@@ -2,6 +2,7 @@
 
 mod attributes;
 mod header;
+mod rewrite;
 
 use core::fmt;
 
@@ -14,6 +15,7 @@ use crate::read::{ReadAt, ReadError};
 pub use attributes::{Attributes, MAX_PRIORITY};
 use header::Header;
 pub use header::{HeaderProblem, MAX_ENTRIES, MAX_ENTRY_SIZE};
+pub use rewrite::{Edit, EntryMut, RewriteError, rewrite};
 
 /// A partition's label in bytes at most: 36 UTF-16 code units, each up to three bytes of UTF-8.
 pub const MAX_LABEL: usize = 108;

@@ -1,0 +1,119 @@
+use std::string::ToString;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const TRIES: u8 = 3;
+
+/// A slot by its number, priority, tries, and whether it is good.
+fn entry((number, priority, tries, good): (u32, u8, u8, bool)) -> Entry {
+    let attributes = Attributes::default().with_priority(priority).with_tries(tries).with_successful(good);
+    Entry { number, attributes: attributes.with_once_good(good) }
+}
+
+fn entries<const N: usize>(slots: [(u32, u8, u8, bool); N]) -> Vec<Entry> {
+    slots.into_iter().map(entry).collect()
+}
+
+/// The slots that may boot, in the order in which PID 1 tries them.
+fn order(slots: &[Entry]) -> Vec<u32> {
+    let mut bootable: Vec<_> = slots.iter().filter(|entry| entry.attributes.may_boot()).collect();
+    bootable.sort_by_key(|entry| (core::cmp::Reverse(entry.attributes.priority()), entry.number));
+    bootable.into_iter().map(|entry| entry.number).collect()
+}
+
+#[test]
+fn an_update_comes_first_and_the_good_slot_second() {
+    let mut slots = entries([(1, 1, 0, true), (2, 0, 0, false)]);
+    set_next(&mut slots, 2, TRIES);
+    assert_eq!(order(&slots), [2, 1]);
+    assert_eq!(slots[1].to_string(), "priority 2, 3 tries left");
+    slots[1].attributes = Change::SpendTry(2).apply(2, 1, slots[1].attributes);
+    mark_good(&mut slots, 2);
+    assert_eq!((order(&slots), slots[1].to_string().as_str()), ([2, 1].to_vec(), "priority 2, good"));
+}
+
+#[test]
+fn a_good_slot_does_not_overtake_an_update_but_all_other_good_ones() {
+    let mut slots = entries([(1, 1, 0, true), (2, 5, 3, false), (3, 4, 0, true)]);
+    mark_good(&mut slots, 1);
+    assert_eq!(order(&slots), [2, 1, 3]);
+    assert_eq!(previous_good(&slots, Some(1)), Some(3));
+    assert_eq!(previous_good(&slots, Some(3)), Some(1));
+}
+
+#[test]
+fn a_bad_slot_never_boots_and_is_not_forgotten() {
+    let mut slots = entries([(1, 2, 0, true), (2, 1, 0, false)]);
+    mark_bad(&mut slots, 1);
+    assert_eq!(order(&slots), []);
+    assert!(slots[0].attributes.once_good());
+    assert_eq!(previous_good(&slots, Some(2)), Some(1));
+    assert_eq!(previous_good(&slots, Some(1)), None);
+}
+
+#[test]
+fn going_back_takes_the_best_good_slot() {
+    let slots = entries([(1, 1, 0, true), (2, 3, 0, true), (3, 2, 0, true), (4, 9, 2, false)]);
+    assert_eq!(previous_good(&slots, Some(2)), Some(3));
+    assert_eq!(previous_good(&slots, None), Some(2));
+}
+
+#[test]
+fn where_the_highest_priority_is_taken_the_others_move_down() {
+    let mut slots = entries([(1, 15, 0, true), (2, 14, 0, true), (3, 0, 0, false)]);
+    set_next(&mut slots, 3, TRIES);
+    assert_eq!(order(&slots), [3, 1, 2]);
+}
+
+#[test]
+fn a_try_is_spent_and_given_back_only_where_it_counts() {
+    let untested = entry((2, 1, 1, false)).attributes;
+    let spent = Change::SpendTry(2).apply(2, 0, untested);
+    assert_eq!((spent.tries(), spent.may_boot()), (0, false));
+    assert_eq!(Change::SpendTry(2).apply(2, 0, spent), spent);
+    assert_eq!(Change::RefundTry(2).apply(2, 0, spent), untested);
+    assert_eq!(Change::SpendTry(1).apply(2, 0, untested), untested);
+    let good = entry((2, 1, 7, true)).attributes;
+    assert_eq!(Change::SpendTry(2).apply(2, 0, good), good);
+    assert_eq!(Change::RefundTry(2).apply(2, 0, good), good);
+}
+
+proptest! {
+    #[test]
+    fn moving_one_slot_keeps_the_order_of_all_others(
+        slots in prop::collection::vec((0_u8..=15, 0_u8..=15, any::<bool>()), 1..=14),
+        which in 0_usize..14,
+        next: bool,
+    ) {
+        let before: Vec<_> = (1..).zip(slots).map(|(number, (priority, tries, good))| entry((number, priority, tries, good))).collect();
+        let number = u32::try_from(which % before.len()).unwrap() + 1;
+        let mut after = before.clone();
+        if next { set_next(&mut after, number, TRIES) } else { mark_good(&mut after, number) }
+        let others = |slots: &[Entry]| -> Vec<u32> {
+            order(slots).into_iter().filter(|other| *other != number).collect()
+        };
+        prop_assert_eq!(others(&before), others(&after));
+        for (old, new) in before.iter().zip(&after).filter(|(old, _)| old.number != number) {
+            prop_assert_eq!(old.attributes.with_priority(0), new.attributes.with_priority(0));
+            prop_assert_eq!(old.attributes.priority() == 0, new.attributes.priority() == 0);
+        }
+        if next {
+            prop_assert_eq!(order(&after).first().copied(), Some(number));
+        } else {
+            let good: Vec<_> = after.iter().filter(|entry| entry.attributes.successful()).copied().collect();
+            prop_assert_eq!(order(&good).first().copied(), Some(number));
+        }
+    }
+
+    #[test]
+    fn the_count_of_reboots_is_spread_over_two_slots(count in 0..=MAX_REBOOTS, bits: [u64; 3]) {
+        let written = bits.map(Attributes).into_iter().enumerate().map(|(index, old)| Change::Reboots(count).apply(9, index, old));
+        let written: Vec<_> = written.collect();
+        prop_assert_eq!(written[0].reboots_digit() + 4 * written[1].reboots_digit(), count);
+        prop_assert_eq!(written[2], Attributes(bits[2]));
+        prop_assert!((0..2).all(|at| written[at].with_reboots_digit(0) == Attributes(bits[at]).with_reboots_digit(0)));
+    }
+}
