@@ -109,7 +109,9 @@ fn every_cut(image: &[u8], events: &[Event], sector_size: u32, judge: &mut dyn F
             judge(&cut);
             cuts += 1;
         }
-        sectors.iter().for_each(|(offset, bytes)| write(&mut durable, *offset, bytes));
+        for (offset, bytes) in &sectors {
+            write(&mut durable, *offset, bytes);
+        }
     }
     cuts
 }
