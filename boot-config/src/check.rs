@@ -3,7 +3,7 @@
 use crate::config::{Config, VerityConfig};
 use crate::draft::{Draft, VerityWords};
 use crate::error::{Cause, ConfigError};
-use crate::policy::VerityPolicy;
+use crate::policy::{DeploymentChoice, VerityPolicy};
 
 /// The keys about one filesystem that may be verified.
 struct Keys {
@@ -32,6 +32,7 @@ const USR: Keys = Keys {
 
 const OTHER_DEVICE: &str = "a root hash verifies its own device; leave out one of the two";
 const NAMES_NO_PARTITION: &str = "no PARTUUID follows from so short a hash";
+const NAMED_ROOT: &str = "slots are found by their root hashes and labels; leave out one of the two";
 const VERITY_OFF: &str = "surefoot.verity=off verifies nothing; leave out one of the two";
 
 impl<'a> Draft<'a> {
@@ -40,6 +41,7 @@ impl<'a> Draft<'a> {
         self.config.root_verity = self.verity(&self.root, &ROOT)?;
         self.config.usr_verity = self.verity(&self.usr, &USR)?;
         self.check_usr_options()?;
+        self.check_slots()?;
         Ok(self.config)
     }
 
@@ -69,6 +71,22 @@ impl<'a> Draft<'a> {
             self.needs(keys.device, keys.root_hash, None)?;
         }
         [keys.data, keys.hash, keys.options].into_iter().try_for_each(|key| self.needs(key, keys.root_hash, None))
+    }
+
+    /// Slots are found by their root hashes or labels, not by device.
+    fn check_slots(&self) -> Result<(), ConfigError<'a>> {
+        if self.config.verity == VerityPolicy::Off {
+            self.refuse_both("surefoot.roothash", "surefoot.verity", VERITY_OFF)?;
+        }
+        self.refuse_both("surefoot.roothash", ROOT.device, NAMED_ROOT)?;
+        if !self.config.wants_slots() {
+            return match self.config.deployment {
+                Some(DeploymentChoice::Slot(_)) => self.refuse_both("surefoot.deployment", ROOT.device, NAMED_ROOT),
+                Some(DeploymentChoice::Auto) | None => Ok(()),
+            };
+        }
+        let chooser = if self.config.root_hashes.is_some() { "surefoot.roothash" } else { "surefoot.deployment" };
+        [ROOT.data, ROOT.hash].into_iter().try_for_each(|key| self.refuse_both(chooser, key, NAMED_ROOT))
     }
 
     /// Options for a `/usr` that nothing names would silently be lost.

@@ -10,10 +10,10 @@ use crate::cmdline;
 use crate::draft::Draft;
 use crate::error::{Cause, ConfigError, Setting, Source};
 use crate::policy::{
-    AccessMode, BreakStage, Corruption, Deadline, DirectoryMount, Emergency, EtcPolicy, HomePolicy, OnFailure,
-    StateDevice, StateMissing, VarPolicy, Verbosity, VerityPolicy, Volatile,
+    AccessMode, BreakStage, Corruption, Deadline, DeploymentChoice, DirectoryMount, Emergency, EtcPolicy, HomePolicy,
+    OnExhausted, OnFailure, StateDevice, StateMissing, VarPolicy, Verbosity, VerityPolicy, Volatile,
 };
-use crate::spec::DeviceSpec;
+use crate::spec::{DeviceSpec, RootHashes};
 
 /// Most `rootflags=`, `mount.usrflags=` or verity options that are kept.
 pub const MAX_OPTIONS: usize = 16;
@@ -106,6 +106,10 @@ pub struct Config<'a> {
     pub usr: FilesystemConfig<'a>,
     /// `usrhash=` and what belongs to it.
     pub usr_verity: Option<VerityConfig<'a>>,
+    /// `surefoot.deployment=`; `None` where the key is not given.
+    pub deployment: Option<DeploymentChoice<'a>>,
+    /// `surefoot.roothash=`: the root hashes that may boot, besides that of `roothash=`.
+    pub root_hashes: Option<RootHashes<'a>>,
     /// `surefoot.disk=`: the one disk that is searched.
     pub disk: Option<DeviceSpec<'a>>,
     /// `rd.timeout=`, `rootwait`, `rootdelay=`.
@@ -132,6 +136,10 @@ pub struct Config<'a> {
     pub state_missing: StateMissing,
     /// `surefoot.on-failure=`.
     pub on_failure: OnFailure,
+    /// `surefoot.on-exhausted=`; `None` where the key is not given, which means the action of `emergency`.
+    pub on_exhausted: Option<OnExhausted>,
+    /// `surefoot.watchdog=`: seconds without a sign of life from PID 1 after which the machine is reset.
+    pub watchdog: Option<u32>,
     /// `rd.emergency=`, `rd.shell`.
     pub emergency: Emergency,
     /// `rd.break[=stage]`.
@@ -171,6 +179,25 @@ impl<'a> Config<'a> {
         bootconfig::Words::new(sources.bootconfig).try_for_each(|word| draft.take(word, Source::Bootconfig))?;
         cmdline::Words::new(sources.cmdline).try_for_each(|word| draft.take(word, Source::Cmdline))?;
         draft.finish()
+    }
+
+    /// Whether slots are looked for: where nothing names a root outright, and root hashes that may boot are listed, a
+    /// deployment is chosen, or no root hash is wanted.
+    pub fn wants_slots(&self) -> bool {
+        let chosen = self.root_hashes.is_some() || self.deployment.is_some();
+        let unverified = self.verity == VerityPolicy::Off && self.usr.device.is_none();
+        self.root.device.is_none() && (chosen || unverified && self.root_verity.is_none())
+    }
+
+    /// The root hashes that may boot: those of `surefoot.roothash=`, and that of `roothash=`.
+    pub fn accepted_hashes(&self) -> impl Iterator<Item = RootHash> + use<'a> {
+        let single = self.root_verity.as_ref().map(|verity| verity.root_hash);
+        self.root_hashes.map(RootHashes::iter).into_iter().flatten().chain(single)
+    }
+
+    /// What follows when no deployment is left.
+    pub fn exhausted_policy(&self) -> OnExhausted {
+        self.on_exhausted.unwrap_or_else(|| self.emergency.into())
     }
 
     /// What becomes of `/etc`.

@@ -273,6 +273,20 @@ pub const KEYS: &[Key] = &[
         read: |draft, value, _| set(&mut draft.config.verbosity, values::log_level(value)),
     },
     Key {
+        name: "surefoot.deployment",
+        values: "auto, slot:LABEL",
+        meaning: reference("what may boot: every slot with an accepted root hash, or the one slot with this label"),
+        repeat: Never,
+        read: |draft, value, _| set(&mut draft.config.deployment, values::deployment(value).map(Some)),
+    },
+    Key {
+        name: "surefoot.roothash",
+        values: "HASH[,HASH…], each 40, 64 or 128 hexadecimal digits",
+        meaning: reference("the root hashes that may boot: every slot that has one of them is a candidate"),
+        repeat: Never,
+        read: |draft, value, _| set(&mut draft.config.root_hashes, values::root_hashes(value).map(Some)),
+    },
+    Key {
         name: "surefoot.verity",
         values: "required, optional, off",
         meaning: reference(
@@ -338,6 +352,22 @@ pub const KEYS: &[Key] = &[
         meaning: reference("what follows when a candidate fails: the next one, or this action at once"),
         repeat: Never,
         read: |draft, value, _| set(&mut draft.config.on_failure, values::on_failure(value)),
+    },
+    Key {
+        name: "surefoot.on-exhausted",
+        values: "reboot[:N], last-good[:N], shell, poweroff, halt; N is 3, or another number from 0 to 15",
+        meaning: reference(
+            "what follows when no slot is left: at most N reboots in a row and then what was good once, or that at once",
+        ),
+        repeat: Never,
+        read: |draft, value, _| set(&mut draft.config.on_exhausted, values::on_exhausted(value).map(Some)),
+    },
+    Key {
+        name: "surefoot.watchdog",
+        values: "off, or seconds from 1 to 65535",
+        meaning: reference("reset the machine when the initramfs makes no progress for so long"),
+        repeat: Never,
+        read: |draft, value, _| set(&mut draft.config.watchdog, values::watchdog(value)),
     },
     Key {
         name: "surefoot.disk",

@@ -76,10 +76,9 @@ mod tests {
             ("surefoot.on_failure", Some("surefoot.on-failure")),
             ("surefoot.state-missing", Some("surefoot.state.missing")),
             ("surefoot.verity-policy", None),
-            ("surefoot.deployment", None),
-            ("surefoot.roothash", None),
-            ("surefoot.watchdog", None),
-            ("surefoot.on-exhausted", None),
+            ("surefoot.root-hash", Some("surefoot.roothash")),
+            ("surefoot.onexhausted", Some("surefoot.on-exhausted")),
+            ("surefoot.timeout", None),
             ("surefoot.", None),
             ("surefoot.a-very-long-name-of-many-more-than-thirty-two-bytes", None),
         ];

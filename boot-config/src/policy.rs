@@ -141,6 +141,39 @@ pub enum OnFailure {
     Stop(Emergency),
 }
 
+/// `surefoot.deployment=`: which deployments are candidates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeploymentChoice<'a> {
+    /// All that are found, by their rank.
+    #[default]
+    Auto,
+    /// The slot with this label alone, whatever the boot ledger says of it.
+    Slot(&'a str),
+}
+
+/// `surefoot.on-exhausted=`: what follows when no deployment is left that the boot ledger lets boot, or each one failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// Restart, at most so often in a row; then what was good once is tried, and then the machine halts.
+    Reboot(u8),
+    /// Try what was good once at once; then restart, at most so often in a row, and halt.
+    LastGood(u8),
+    /// This action, at once.
+    Stop(Emergency),
+}
+
+/// Automatic restarts in a row where `surefoot.on-exhausted=` gives no number.
+pub const DEFAULT_REBOOTS: u8 = 3;
+/// Most automatic restarts in a row that can be asked for: the boot ledger counts no further.
+pub const MAX_REBOOTS: u8 = 15;
+
+impl From<Emergency> for OnExhausted {
+    /// The action of `rd.emergency=`, which counts where `surefoot.on-exhausted=` is not given.
+    fn from(emergency: Emergency) -> Self {
+        if emergency == Emergency::Reboot { Self::Reboot(DEFAULT_REBOOTS) } else { Self::Stop(emergency) }
+    }
+}
+
 /// The last action of a boot that failed: `rd.emergency=`, `rd.shell` and the words of `surefoot.on-failure=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Emergency {
@@ -212,6 +245,39 @@ impl fmt::Display for Volatile {
             Self::Overlay => "overlay",
             Self::Yes => "yes",
         })
+    }
+}
+
+impl fmt::Display for Emergency {
+    /// Writes the value of `rd.emergency=`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reboot => "reboot",
+            Self::Poweroff => "poweroff",
+            Self::Halt => "halt",
+            Self::Shell => "shell",
+        })
+    }
+}
+
+impl fmt::Display for DeploymentChoice<'_> {
+    /// Writes the value of `surefoot.deployment=`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Slot(label) => write!(f, "slot:{label}"),
+        }
+    }
+}
+
+impl fmt::Display for OnExhausted {
+    /// Writes the value of `surefoot.on-exhausted=`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reboot(most) => write!(f, "reboot:{most}"),
+            Self::LastGood(most) => write!(f, "last-good:{most}"),
+            Self::Stop(emergency) => emergency.fmt(f),
+        }
     }
 }
 

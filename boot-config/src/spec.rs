@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use verity::Uuid;
+use verity::{RootHash, RootHashError, Uuid};
 
 /// The forms in which a device can be named, for messages and documentation. [`DeviceSpec::parse`] also reads udev's
 /// links for them.
@@ -147,6 +147,23 @@ impl fmt::Display for DeviceSpec<'_> {
             Self::PartUuid { uuid, offset } => write!(f, "PARTUUID={uuid}/PARTNROFF={offset}"),
             Self::PartLabel(label) => write!(f, "PARTLABEL={label}"),
         }
+    }
+}
+
+/// A list of root hashes, separated by commas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootHashes<'a>(&'a str);
+
+impl<'a> RootHashes<'a> {
+    /// Reads a list, each part of which must be a root hash.
+    pub fn parse(text: &'a str) -> Result<Self, RootHashError> {
+        text.split(',').try_for_each(|part| part.parse::<RootHash>().map(|_| ()))?;
+        Ok(Self(text))
+    }
+
+    /// The root hashes, in order.
+    pub fn iter(self) -> impl Iterator<Item = RootHash> + use<'a> {
+        self.0.split(',').filter_map(|part| part.parse().ok())
     }
 }
 

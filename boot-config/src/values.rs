@@ -5,10 +5,11 @@ use verity::RootHash;
 use crate::config::VerityOptions;
 use crate::error::Why;
 use crate::policy::{
-    BreakStage, Corruption, Deadline, DirectoryMount, DirectoryPolicy, Emergency, EtcPolicy, HomePolicy, OnFailure,
-    StateDevice, StateMissing, VarPolicy, Verbosity, VerityPolicy, Volatile,
+    BreakStage, Corruption, DEFAULT_REBOOTS, Deadline, DeploymentChoice, DirectoryMount, DirectoryPolicy, Emergency,
+    EtcPolicy, HomePolicy, MAX_REBOOTS, OnExhausted, OnFailure, StateDevice, StateMissing, VarPolicy, Verbosity,
+    VerityPolicy, Volatile,
 };
-use crate::spec::DeviceSpec;
+use crate::spec::{DeviceSpec, RootHashes};
 
 /// A value read, or why it has no meaning.
 pub(crate) type Read<T> = Result<T, Why>;
@@ -122,6 +123,42 @@ pub(crate) fn emergency(value: Option<&str>) -> Read<Emergency> {
 
 pub(crate) fn on_failure(value: Option<&str>) -> Read<OnFailure> {
     if value == Some("next") { Ok(OnFailure::Next) } else { emergency(value).map(OnFailure::Stop) }
+}
+
+pub(crate) fn root_hashes(value: Option<&str>) -> Read<RootHashes<'_>> {
+    RootHashes::parse(required(value)?).map_err(Why::RootHash)
+}
+
+pub(crate) fn deployment(value: Option<&str>) -> Read<DeploymentChoice<'_>> {
+    match directory_word(required(value)?) {
+        ("auto", None) => Ok(DeploymentChoice::Auto),
+        ("slot", Some(label)) if !label.is_empty() => Ok(DeploymentChoice::Slot(label)),
+        _ => Err(NO_WORD),
+    }
+}
+
+pub(crate) fn on_exhausted(value: Option<&str>) -> Read<OnExhausted> {
+    let most = |most: Option<&str>| match most.map(number) {
+        None => Ok(DEFAULT_REBOOTS),
+        Some(Ok(most)) if most <= MAX_REBOOTS.into() => Ok(u8::try_from(most).unwrap_or(MAX_REBOOTS)),
+        Some(_) => Err(Why::Text("the number of automatic reboots is not 0 to 15")),
+    };
+    match directory_word(required(value)?) {
+        ("reboot", rest) => most(rest).map(OnExhausted::Reboot),
+        ("last-good", rest) => most(rest).map(OnExhausted::LastGood),
+        _ => emergency(value).map(OnExhausted::Stop),
+    }
+}
+
+/// Seconds, or `off`. The kernel keeps a watchdog's time in 16 bits of most drivers.
+pub(crate) fn watchdog(value: Option<&str>) -> Read<Option<u32>> {
+    match required(value)? {
+        "off" => Ok(None),
+        seconds => match number(seconds)? {
+            seconds @ 1..=65535 => Ok(Some(seconds)),
+            _ => Err(Why::Text("not 1 to 65535 seconds")),
+        },
+    }
 }
 
 pub(crate) fn verity_policy(value: Option<&str>) -> Read<VerityPolicy> {
@@ -272,6 +309,8 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written_the_same() {
+        come_back(deployment, &["auto", "slot:root a:1"]);
+        come_back(on_exhausted, &["reboot:0", "reboot:15", "last-good:3", "shell", "poweroff", "halt"]);
         come_back(volatile, &["no", "state", "overlay", "yes"]);
         come_back(etc, &["overlay", "overlay:per-deployment", "bind", "tmpfs", "ro"]);
         come_back(var, &["bind", "mount:PARTLABEL=a:b", "tmpfs", "tmpfs:size=50%", "ro"]);

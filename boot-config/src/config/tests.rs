@@ -161,6 +161,13 @@ fn our_own_keys() {
         });
         "surefoot.state.missing=fail" => |c| c.state_missing = StateMissing::Fail;
         "surefoot.state.missing=tmpfs" => |c| c.state_missing = StateMissing::Tmpfs;
+        "surefoot.deployment=auto" => |c| c.deployment = Some(DeploymentChoice::Auto);
+        "surefoot.deployment=\"slot:root a\"" => |c| c.deployment = Some(DeploymentChoice::Slot("root a"));
+        "surefoot.on-exhausted=reboot" => |c| c.on_exhausted = Some(OnExhausted::Reboot(3));
+        "surefoot.on-exhausted=last-good:0" => |c| c.on_exhausted = Some(OnExhausted::LastGood(0));
+        "surefoot.on-exhausted=halt" => |c| c.on_exhausted = Some(OnExhausted::Stop(Emergency::Halt));
+        "surefoot.watchdog=off" => |c| c.watchdog = None;
+        "surefoot.watchdog=60" => |c| c.watchdog = Some(60);
         "surefoot.on-failure=next" => |c| c.on_failure = OnFailure::Next;
         "surefoot.on-failure=shell" => |c| c.on_failure = OnFailure::Stop(Emergency::Shell);
         "surefoot.on-failure=poweroff" => |c| c.on_failure = OnFailure::Stop(Emergency::Poweroff);
@@ -232,13 +239,37 @@ fn later_sources_replace_earlier_ones_and_lists_go_on() {
 }
 
 #[test]
+fn slots_are_looked_for_where_nothing_names_a_root() {
+    for (cmdline, wanted, hashes) in [
+        (format!("roothash={HASH}"), false, 1),
+        (format!("surefoot.roothash={HASH},{OTHER}"), true, 2),
+        (format!("surefoot.roothash={OTHER} roothash={HASH}"), true, 2),
+        (format!("roothash={HASH} surefoot.deployment=slot:a"), true, 1),
+        ("surefoot.verity=off".into(), true, 0),
+        ("surefoot.verity=off root=/dev/vda1".into(), false, 0),
+        ("surefoot.verity=off mount.usr=/dev/vda1 systemd.volatile=yes".into(), false, 0),
+        ("surefoot.deployment=auto surefoot.verity=optional root=/dev/vda1".into(), false, 0),
+    ] {
+        let config = parse(&cmdline);
+        assert_eq!((config.wants_slots(), config.accepted_hashes().count()), (wanted, hashes), "{cmdline}");
+    }
+}
+
+#[test]
+fn what_follows_when_nothing_is_left_is_said_once() {
+    assert_eq!(parse("").exhausted_policy(), OnExhausted::Reboot(3));
+    assert_eq!(parse("rd.emergency=poweroff").exhausted_policy(), OnExhausted::Stop(Emergency::Poweroff));
+    assert_eq!(parse("rd.shell surefoot.on-exhausted=reboot:1").exhausted_policy(), OnExhausted::Reboot(1));
+}
+
+#[test]
 fn unknown_keys_of_ours_are_reported_once_with_the_nearest_one() {
-    let config = parse("surefoot.ect=x surefoot.deployment=auto surefoot.ect surefoot.=1");
+    let config = parse("surefoot.ect=x surefoot.timeout=auto surefoot.ect surefoot.=1");
     assert_eq!(
         config.unknown,
         [
             UnknownKey { key: "surefoot.ect", nearest: Some("surefoot.etc") },
-            UnknownKey { key: "surefoot.deployment", nearest: None },
+            UnknownKey { key: "surefoot.timeout", nearest: None },
             UnknownKey { key: "surefoot.", nearest: None },
         ]
     );

@@ -89,6 +89,32 @@ fn words_that_rule_each_other_out_are_both_named() {
             ),
         ),
         (
+            format!("surefoot.roothash={HASH} root=/dev/vda1"),
+            format!(
+                "surefoot.roothash={HASH} in /proc/cmdline: contradicts root=/dev/vda1 in /proc/cmdline; slots are found \
+                 by their root hashes and labels; leave out one of the two"
+            ),
+        ),
+        (
+            format!("surefoot.roothash={HASH} surefoot.verity=off"),
+            format!(
+                "surefoot.roothash={HASH} in /proc/cmdline: contradicts surefoot.verity=off in /proc/cmdline; \
+                 surefoot.verity=off verifies nothing; leave out one of the two"
+            ),
+        ),
+        (
+            "surefoot.deployment=slot:a root=/dev/vda1 surefoot.verity=off".to_string(),
+            "surefoot.deployment=slot:a in /proc/cmdline: contradicts root=/dev/vda1 in /proc/cmdline; slots are found \
+             by their root hashes and labels; leave out one of the two"
+                .to_string(),
+        ),
+        (
+            format!("surefoot.deployment=auto roothash={HASH} systemd.verity_root_data=/dev/vda1"),
+            "surefoot.deployment=auto in /proc/cmdline: contradicts systemd.verity_root_data=/dev/vda1 in /proc/cmdline; \
+             slots are found by their root hashes and labels; leave out one of the two"
+                .to_string(),
+        ),
+        (
             "systemd.verity_root_data=/dev/vda1".to_string(),
             "systemd.verity_root_data=/dev/vda1 in /proc/cmdline: needs roothash=, which is not given".to_string(),
         ),
@@ -114,7 +140,10 @@ fn words_that_rule_each_other_out_are_both_named() {
 
 #[test]
 fn bad_values_of_every_kind_fail_closed() {
-    let words = "root root= root=/dev/mapper/other rootfstype=a,b rootflags= ro=1 rootwait=x rootdelay rootdelay=+1 \
+    let words = "surefoot.deployment=all surefoot.deployment=slot: surefoot.roothash= surefoot.roothash=a,b \
+                 surefoot.on-exhausted=next surefoot.on-exhausted=reboot:16 surefoot.on-exhausted=halt:1 \
+                 surefoot.on-exhausted=last-good: surefoot.watchdog=0 surefoot.watchdog=65536 surefoot.watchdog=on \
+                 root root= root=/dev/mapper/other rootfstype=a,b rootflags= ro=1 rootwait=x rootdelay rootdelay=+1 \
                  rd.timeout=4294967296 init=bash roothash= systemd.verity_root_options=superblock=no \
                  systemd.verity_root_options=ignore-corruption systemd.verity_root_options=fec-device=/dev/x \
                  systemd.verity_root_options=restart-on-corruption,panic-on-corruption \
