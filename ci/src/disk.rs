@@ -33,7 +33,9 @@ pub struct Partition {
     label: String,
     kind: String,
     uuid: String,
-    content: PathBuf,
+    content: Option<PathBuf>,
+    bytes: u64,
+    attributes: u64,
 }
 
 impl Partition {
@@ -41,7 +43,33 @@ impl Partition {
     pub fn new(label: &str, kind: &str, content: &Path) -> Self {
         // Any UUID will do, as long as it is the same each time and no two partitions of a disk share it.
         let uuid = format!("5afe0b07-0000-4000-9000-0000{:.8}", Key::default().text(label).hex());
-        Self { label: label.to_owned(), kind: kind.to_owned(), uuid, content: content.to_owned() }
+        let content = Some(content.to_owned());
+        Self { label: label.to_owned(), kind: kind.to_owned(), uuid, content, bytes: 0, attributes: 0 }
+    }
+
+    /// A partition of `bytes` zeros.
+    pub fn zeros(label: &str, kind: &str, bytes: u64) -> Self {
+        Self { content: None, bytes, ..Self::new(label, kind, Path::new("")) }
+    }
+
+    /// Makes the partition at least this long.
+    #[must_use]
+    pub fn at_least(mut self, bytes: u64) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Gives the partition attribute bits (the `u64` of its entry).
+    #[must_use]
+    pub fn attributes(mut self, bits: u64) -> Self {
+        self.attributes = bits;
+        self
+    }
+
+    fn length(&self) -> Result<u64> {
+        let Some(content) = &self.content else { return Ok(self.bytes) };
+        let length = content.metadata().with_context(|| content.display().to_string())?.len();
+        Ok(length.max(self.bytes))
     }
 
     /// Gives the partition a PARTUUID.
@@ -90,7 +118,7 @@ impl Disk {
         let mut extents = Vec::new();
         let mut end = ALIGNMENT;
         for partition in partitions {
-            let bytes = partition.content.metadata().with_context(|| partition.content.display().to_string())?.len();
+            let bytes = partition.length()?;
             extents.push((partition.label.clone(), end, bytes));
             end = (end + bytes).next_multiple_of(ALIGNMENT);
         }
@@ -105,10 +133,12 @@ impl Disk {
                 unique_partition_guid: guid(&partition.uuid)?,
                 starting_lba: start / sector,
                 ending_lba: (start + bytes.next_multiple_of(sector)) / sector - 1,
-                attribute_bits: 0,
+                attribute_bits: partition.attributes,
                 partition_name: partition.label.as_str().into(),
             };
-            copy_sparse(&partition.content, &file, *start)?;
+            if let Some(content) = &partition.content {
+                copy_sparse(content, &file, *start)?;
+            }
         }
         GPT::write_protective_mbr_into(&mut file, sector)?;
         table.write_into(&mut file)?;
@@ -210,7 +240,9 @@ mod tests {
         let content = scratch.path().join("content");
         std::fs::write(&content, [vec![0; 70_000], b"needle".to_vec()].concat()).unwrap();
         for sector in [512, 4096] {
-            let partitions = [Partition::new("a", types::LINUX, &content), Partition::new("b", types::VAR, &content)];
+            let b = Partition::new("b", types::VAR, &content).attributes(1 << 63);
+            let c = Partition::zeros("c", types::LINUX, 4096).at_least(8192);
+            let partitions = [Partition::new("a", types::LINUX, &content), b, c];
             let disk = Disk::create(&scratch.path().join("disk"), sector, &partitions).unwrap();
             assert_eq!(disk.extent("b").unwrap(), (2 << 20, 70_006));
             assert_eq!(disk.find("b", b"needle").unwrap(), 70_000);
@@ -222,6 +254,8 @@ mod tests {
             let b = table.iter().find(|(_, entry)| entry.partition_name.as_str() == "b").unwrap().1;
             assert_eq!(b.starting_lba * sector, 2 << 20);
             assert_eq!(b.partition_type_guid, guid(types::VAR).unwrap());
+            assert_eq!(b.attribute_bits, 1 << 63);
+            assert_eq!(disk.extent("c").unwrap(), (3 << 20, 8192));
         }
     }
 }

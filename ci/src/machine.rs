@@ -12,9 +12,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use surefoot_probe::{REPORT_PORT, Report};
 
+use crate::cue::{self, Act, Cue};
 use crate::paths;
-use crate::qmp::{self, Cause, Qmp};
-use crate::vm::{HOT_PORT, HotAdd, Vm};
+use crate::qmp::{self, Cause, News, Qmp};
+use crate::vm::{HOT_PORT, Vm};
 
 /// How a machine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub enum End {
     Rebooted,
     /// The guest's kernel halted the processor.
     Halted,
+    /// The watchdog reset it (QEMU ends then).
+    Watchdog,
+    /// Its power was cut, as [`Vm::cut_power`] asked.
+    PowerCut,
     /// It was still running when its time was up.
     TimedOut,
 }
@@ -61,7 +66,7 @@ impl Outcome {
 enum Event {
     Line(String),
     ConsoleClosed,
-    Shutdown(Cause),
+    News(News),
     QemuEnded,
 }
 
@@ -89,7 +94,7 @@ impl Vm {
             .args(["-qmp", "stdio"]);
         let child = qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.context("qemu-system-x86_64 cannot be run; `ci/install` installs it")?;
-        let qmp = qmp::start(&mut child, sender, Event::Shutdown, Event::QemuEnded)?;
+        let qmp = qmp::start(&mut child, sender, Event::News, Event::QemuEnded)?;
         let mut session = Session::new(self, qmp, &console);
         let end = session.follow(&events);
         // It has ended by itself, or its time is up.
@@ -113,61 +118,80 @@ struct Session<'a> {
     qmp: Qmp,
     console: &'a Path,
     text: String,
-    /// Hot-adds whose marker has not been seen.
-    waiting: Vec<(usize, &'a HotAdd)>,
-    /// Hot-adds whose marker has been seen, and when they are due.
-    due: Vec<(Instant, usize, &'a HotAdd)>,
+    /// Cues whose marker has not been seen.
+    waiting: Vec<&'a Cue>,
+    /// Cues whose marker has been seen, and when they are due.
+    due: Vec<(Instant, &'a Cue)>,
+    /// How the machine has ended, once that is known.
+    end: Option<End>,
 }
 
 impl<'a> Session<'a> {
     fn new(vm: &'a Vm, qmp: Qmp, console: &'a Path) -> Self {
-        let waiting = vm.hot_adds.iter().enumerate().collect();
-        Self { vm, qmp, console, text: String::new(), waiting, due: Vec::new() }
+        Self { vm, qmp, console, text: String::new(), waiting: vm.cues.iter().collect(), due: Vec::new(), end: None }
     }
 
     /// Follows the machine to its end; `None` when QEMU ended before the guest did.
     fn follow(&mut self, events: &Receiver<Event>) -> Result<Option<End>> {
         let deadline = Instant::now() + self.vm.timeout;
-        let (mut console_open, mut running, mut end) = (true, true, None);
+        let (mut console_open, mut running) = (true, true);
         while console_open || running {
-            let wake = self.due.iter().map(|(when, ..)| *when).fold(deadline, Instant::min);
+            let wake = self.due.iter().map(|(when, _)| *when).fold(deadline, Instant::min);
             match events.recv_timeout(wake.saturating_duration_since(Instant::now())) {
-                Ok(Event::Line(line)) => {
-                    self.take_line(&line);
-                    end = line.contains(HALTED).then_some(End::Halted).or(end);
-                }
-                Ok(Event::Shutdown(Cause::GuestShutdown)) => end = Some(End::PoweredOff),
-                Ok(Event::Shutdown(Cause::GuestReset)) => end = Some(End::Rebooted),
+                Ok(Event::Line(line)) => self.take_line(&line),
+                Ok(Event::News(news)) => self.take_news(news),
                 Ok(Event::ConsoleClosed) => console_open = false,
                 Ok(Event::QemuEnded) => {
                     running = false;
                     // QEMU may have ended before it came to open the console, which is still waited for.
                     drop(UnixStream::connect(self.console));
                 }
-                Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => end = Some(End::TimedOut),
-                Ok(Event::Shutdown(Cause::Other)) | Err(_) => {}
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => self.end = Some(End::TimedOut),
+                Err(_) => {}
             }
-            if matches!(end, Some(End::Halted | End::TimedOut)) {
+            if running {
+                self.act()?;
+            }
+            if matches!(self.end, Some(End::Halted | End::PowerCut | End::TimedOut)) {
                 break;
             }
-            self.attach_due()?;
         }
-        Ok(end)
+        Ok(self.end)
     }
 
     fn take_line(&mut self, line: &str) {
         let _ = writeln!(self.text, "{line}");
         (self.vm.console)(line);
-        for (number, add) in self.waiting.extract_if(.., |(_, add)| line.contains(&add.marker)) {
-            self.due.push((Instant::now() + add.delay, number, add));
+        if line.contains(HALTED) {
+            self.end = Some(End::Halted);
+        }
+        for cue in self.waiting.extract_if(.., |cue| line.contains(&cue.marker)) {
+            self.due.push((Instant::now() + cue.delay, cue));
         }
     }
 
-    fn attach_due(&mut self) -> Result<()> {
+    fn take_news(&mut self, news: News) {
+        match news {
+            News::Shutdown(Cause::GuestShutdown) => self.end = Some(End::PoweredOff),
+            // A reset by the watchdog is announced twice.
+            News::Shutdown(Cause::GuestReset) => self.end = self.end.or(Some(End::Rebooted)),
+            News::Watchdog => self.end = Some(End::Watchdog),
+            News::Shutdown(Cause::Other) => {}
+        }
+    }
+
+    /// Does what is due by now.
+    fn act(&mut self) -> Result<()> {
         let now = Instant::now();
-        for (_, number, add) in self.due.extract_if(.., |(when, ..)| *when <= now) {
-            let disk = add.drive.hot_add(self.vm.first_hot_drive() + number, &format!("{HOT_PORT}{number}"));
-            self.qmp.execute("device_add", &disk)?;
+        for (_, cue) in self.due.extract_if(.., |(when, _)| *when <= now) {
+            match &cue.act {
+                Act::Attach(number, drive) => {
+                    let disk = drive.hot_add(self.vm.first_hot_drive() + number, &format!("{HOT_PORT}{number}"));
+                    self.qmp.execute("device_add", &disk)?;
+                }
+                Act::Starve(number) => self.qmp.execute("block_set_io_throttle", &cue::starved(*number))?,
+                Act::CutPower => self.end = self.end.or(Some(End::PowerCut)),
+            }
         }
         Ok(())
     }

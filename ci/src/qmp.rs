@@ -18,29 +18,33 @@ pub enum Cause {
     Other,
 }
 
+/// What QEMU tells of its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The machine has stopped.
+    Shutdown(Cause),
+    /// The watchdog device has run out, and does now what QEMU was told by `-action watchdog=`.
+    Watchdog,
+}
+
 /// The way to send commands.
 #[derive(Debug)]
 pub struct Qmp {
     stdin: ChildStdin,
 }
 
-/// Takes over the standard streams of a QEMU that was started with `-qmp stdio`. `events` gets `shutdown(cause)` when
-/// the guest ends, and `closed` when QEMU itself has ended.
+/// Takes over the standard streams of a QEMU that was started with `-qmp stdio`. `events` gets `news(what)` when
+/// there is any, and `closed` when QEMU itself has ended.
 ///
 /// # Errors
 /// When the streams are not pipes.
-pub fn start<T: Send + 'static>(
-    child: &mut Child,
-    events: Sender<T>,
-    shutdown: fn(Cause) -> T,
-    closed: T,
-) -> Result<Qmp> {
+pub fn start<T: Send + 'static>(child: &mut Child, events: Sender<T>, news: fn(News) -> T, closed: T) -> Result<Qmp> {
     let stdout = child.stdout.take().context("QEMU's output is not a pipe")?;
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if let Some(cause) = shutdown_cause(&line) {
+            if let Some(what) = parse(&line) {
                 // The receiver is gone when the machine was given up.
-                let _ = events.send(shutdown(cause));
+                let _ = events.send(news(what));
             }
         }
         let _ = events.send(closed);
@@ -62,16 +66,17 @@ impl Qmp {
     }
 }
 
-fn shutdown_cause(line: &str) -> Option<Cause> {
+fn parse(line: &str) -> Option<News> {
     let message: Value = serde_json::from_str(line).ok()?;
-    if message.get("event")?.as_str()? != "SHUTDOWN" {
-        return None;
+    match message.get("event")?.as_str()? {
+        "WATCHDOG" => Some(News::Watchdog),
+        "SHUTDOWN" => Some(News::Shutdown(match message.pointer("/data/reason")?.as_str()? {
+            "guest-shutdown" => Cause::GuestShutdown,
+            "guest-reset" => Cause::GuestReset,
+            _ => Cause::Other,
+        })),
+        _ => None,
     }
-    Some(match message.pointer("/data/reason")?.as_str()? {
-        "guest-shutdown" => Cause::GuestShutdown,
-        "guest-reset" => Cause::GuestReset,
-        _ => Cause::Other,
-    })
 }
 
 #[cfg(test)]
@@ -79,13 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_cause() {
+    fn reads_the_news() {
         let event =
             |reason: &str| format!(r#"{{"event": "SHUTDOWN", "data": {{"guest": true, "reason": "{reason}"}}}}"#);
-        assert_eq!(shutdown_cause(&event("guest-reset")), Some(Cause::GuestReset));
-        assert_eq!(shutdown_cause(&event("guest-shutdown")), Some(Cause::GuestShutdown));
-        assert_eq!(shutdown_cause(&event("host-qmp-quit")), Some(Cause::Other));
-        assert_eq!(shutdown_cause(r#"{"return": {}}"#), None);
-        assert_eq!(shutdown_cause("not JSON"), None);
+        assert_eq!(parse(&event("guest-reset")), Some(News::Shutdown(Cause::GuestReset)));
+        assert_eq!(parse(&event("guest-shutdown")), Some(News::Shutdown(Cause::GuestShutdown)));
+        assert_eq!(parse(&event("host-qmp-quit")), Some(News::Shutdown(Cause::Other)));
+        assert_eq!(parse(r#"{"event": "WATCHDOG", "data": {"action": "reset"}}"#), Some(News::Watchdog));
+        assert_eq!(parse(r#"{"return": {}}"#), None);
+        assert_eq!(parse("not JSON"), None);
     }
 }

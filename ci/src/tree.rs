@@ -105,11 +105,11 @@ impl Tree {
     pub fn key(&self, mut key: Key) -> Key {
         for (path, node) in &self.nodes {
             let (kind, content) = match node {
-                Node::Directory(mode) => (format!("d{mode:o}"), String::new()),
-                Node::File(content, mode) => (format!("f{mode:o}"), String::from_utf8_lossy(content).into_owned()),
-                Node::Symlink(target) => ("l".to_owned(), target.clone()),
+                Node::Directory(mode) => (format!("d{mode:o}"), &[][..]),
+                Node::File(content, mode) => (format!("f{mode:o}"), content.as_slice()),
+                Node::Symlink(target) => ("l".to_owned(), target.as_bytes()),
             };
-            key = key.text(&path.to_string_lossy()).text(&kind).text(&content);
+            key = key.text(&path.to_string_lossy()).text(&kind).bytes(content);
         }
         key
     }

@@ -6,17 +6,9 @@ use std::time::Duration;
 
 use crate::accelerator;
 use crate::command::command;
+use crate::cue::{Act, Cue};
 use crate::drive::Drive;
 use crate::kernel::Kernel;
-
-/// A disk that is attached while the machine runs.
-#[derive(Clone, Debug)]
-pub(crate) struct HotAdd {
-    /// The disk appears this long after a console line with this text.
-    pub(crate) marker: String,
-    pub(crate) delay: Duration,
-    pub(crate) drive: Drive,
-}
 
 /// A machine that is not running yet.
 #[derive(Clone, Debug)]
@@ -26,7 +18,8 @@ pub struct Vm {
     initramfs: PathBuf,
     words: Vec<String>,
     drives: Vec<Drive>,
-    pub(crate) hot_adds: Vec<HotAdd>,
+    hot_adds: Vec<Drive>,
+    pub(crate) cues: Vec<Cue>,
     memory_mib: u32,
     processors: u32,
     pub(crate) console: fn(&str),
@@ -51,6 +44,7 @@ impl Vm {
             words: vec![ALWAYS.to_owned()],
             drives: Vec::new(),
             hot_adds: Vec::new(),
+            cues: Vec::new(),
             memory_mib: 512,
             processors: 1,
             console: |_| (),
@@ -76,8 +70,34 @@ impl Vm {
     /// Attaches a virtio-blk disk `delay` after the console has shown a line that contains `marker`.
     #[must_use]
     pub fn hot_add(mut self, marker: &str, delay: Duration, drive: Drive) -> Self {
-        self.hot_adds.push(HotAdd { marker: marker.to_owned(), delay, drive });
+        let act = Act::Attach(self.hot_adds.len(), drive.clone());
+        self.hot_adds.push(drive);
+        self.on_cue(marker, delay, act)
+    }
+
+    /// Lets almost no byte of a disk through any more once the console has shown a line that contains `marker`: whoever
+    /// reads it hangs. `number` counts the disks in the order in which they were attached, from 0.
+    #[must_use]
+    pub fn starve(self, marker: &str, number: usize) -> Self {
+        self.on_cue(marker, Duration::ZERO, Act::Starve(number))
+    }
+
+    /// Kills the machine `delay` after the console has shown a line that contains `marker`. What the guest has written
+    /// to disks that keep it stays written.
+    #[must_use]
+    pub fn cut_power(self, marker: &str, delay: Duration) -> Self {
+        self.on_cue(marker, delay, Act::CutPower)
+    }
+
+    fn on_cue(mut self, marker: &str, delay: Duration, act: Act) -> Self {
+        self.cues.push(Cue { marker: marker.to_owned(), delay, act });
         self
+    }
+
+    /// Adds a watchdog (Intel's 6300ESB) that resets the machine when it runs out.
+    #[must_use]
+    pub fn watchdog(self) -> Self {
+        self.device("i6300esb")
     }
 
     /// Changes the memory, in MiB.
@@ -129,6 +149,7 @@ impl Vm {
     pub fn qemu(&self) -> Command {
         let mut qemu = command("qemu-system-x86_64");
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+            .args(["-action", "watchdog=reset"])
             .args(["-machine", "q35", "-accel", accelerator::argument(), "-cpu", "max"])
             .args(["-m", &format!("{}M", self.memory_mib), "-smp", &self.processors.to_string()])
             .arg("-kernel")
@@ -136,8 +157,7 @@ impl Vm {
             .arg("-initrd")
             .arg(&self.initramfs)
             .args(["-append", &self.cmdline()]);
-        let hot = self.hot_adds.iter().map(|add| &add.drive);
-        for (number, drive) in self.drives.iter().chain(hot).enumerate() {
+        for (number, drive) in self.drives.iter().chain(&self.hot_adds).enumerate() {
             qemu.args(["-drive", &drive.backend(number)]);
             if number < self.first_hot_drive() {
                 for device in drive.devices(number) {

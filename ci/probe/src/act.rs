@@ -3,10 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use nix::mount::{MsFlags, mount};
 use signal_hook::consts::{SIGCHLD, SIGTERM};
 use signal_hook::iterator::Signals;
+use surefoot_probe::report::Ran;
 use surefoot_probe::{Action, Outcome};
 
 use crate::gather;
@@ -21,6 +23,12 @@ pub(crate) fn perform(action: &Action) -> Outcome {
         Action::Remove(path) => fs::remove_file(path).map(|()| Outcome::Done),
         Action::Fill(path) => Ok(fill(path)),
         Action::Signals => signals(),
+        Action::Mount(device, target, kind) => {
+            let flags = MsFlags::MS_RDONLY;
+            let mounted = mount(Some(device.as_str()), target.as_str(), Some(kind.as_str()), flags, None::<&str>);
+            mounted.map(|()| Outcome::Done).map_err(io::Error::from)
+        }
+        Action::Run(words) => run(words).map(Outcome::Ran),
     };
     done.unwrap_or_else(|why| Outcome::Failed(why.raw_os_error().unwrap_or(-1)))
 }
@@ -42,6 +50,15 @@ fn fill(path: &str) -> Outcome {
     };
     let error = attempt().err().and_then(|why| why.raw_os_error());
     Outcome::Filled(written, error.unwrap_or(-1))
+}
+
+/// Runs a program. The console tells when it begins.
+fn run(words: &[String]) -> io::Result<Ran> {
+    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    println!("probe: running {}", words.join(" "));
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
 }
 
 /// Has a child send SIGTERM and then end, which sends SIGCHLD; waits until both have arrived.

@@ -1,6 +1,11 @@
-//! What the kernel command line tells the probe to do: `probe.*=` words, in their order, each as often as wanted.
+//! What the probe is told to do: `probe.*=` words, in their order, each as often as wanted. Those in the file
+//! [`WORDS_OF_THE_IMAGE`] come first, so that roots can differ in what they do; then come those of the kernel command
+//! line. A word in double quotes may hold blanks.
 
 use std::str::FromStr;
+
+/// A file of words, parted by blanks and newlines as on the command line. It need not be there.
+pub const WORDS_OF_THE_IMAGE: &str = "/etc/probe";
 
 /// One thing to try before the report is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +24,10 @@ pub enum Action {
     Fill(String),
     /// `probe.signals`: be sent SIGTERM and SIGCHLD by a child.
     Signals,
+    /// `probe.mount=DEVICE:DIRECTORY:TYPE`: mount a filesystem read-only.
+    Mount(String, String, String),
+    /// `probe.run=PROGRAM ARGUMENT…`: run a program to its end, and tell how it fared.
+    Run(Vec<String>),
 }
 
 /// How the machine ends once the report is sent.
@@ -31,6 +40,8 @@ pub enum Ending {
     Reboot,
     /// `probe.then=sleep`: for ever.
     Sleep,
+    /// `probe.then=panic`: the kernel's own crash.
+    Panic,
 }
 
 impl FromStr for Action {
@@ -50,6 +61,11 @@ impl FromStr for Action {
             "probe.remove" => path().map(Self::Remove),
             "probe.fill" => path().map(Self::Fill),
             "probe.signals" => Ok(Self::Signals),
+            "probe.mount" => match path()?.split(':').collect::<Vec<_>>()[..] {
+                [device, target, kind] => Ok(Self::Mount(device.to_owned(), target.to_owned(), kind.to_owned())),
+                _ => Err(format!("{word}: DEVICE:DIRECTORY:TYPE is wanted")),
+            },
+            "probe.run" => path().map(|line| Self::Run(line.split_ascii_whitespace().map(str::to_owned).collect())),
             _ => Err(format!("{word}: unknown to the probe")),
         }
     }
@@ -63,26 +79,38 @@ impl FromStr for Ending {
             "probe.then=poweroff" => Ok(Self::PowerOff),
             "probe.then=reboot" => Ok(Self::Reboot),
             "probe.then=sleep" => Ok(Self::Sleep),
-            _ => Err(format!("{word}: poweroff, reboot or sleep is wanted")),
+            "probe.then=panic" => Ok(Self::Panic),
+            _ => Err(format!("{word}: poweroff, reboot, sleep or panic is wanted")),
         }
     }
 }
 
-/// Finds the probe's words in a command line.
+/// Finds the probe's words in a text. The last ending is the one that counts.
 ///
 /// # Errors
 /// The first `probe.` word that the probe does not understand.
-pub fn parse(cmdline: &str) -> Result<(Vec<(String, Action)>, Ending), String> {
+pub fn parse(text: &str) -> Result<(Vec<(String, Action)>, Ending), String> {
     let mut actions = Vec::new();
     let mut ending = Ending::default();
-    for word in cmdline.split_ascii_whitespace().filter(|word| word.starts_with("probe.")) {
+    for word in words(text).into_iter().filter(|word| word.starts_with("probe.")) {
         if word.starts_with("probe.then=") {
             ending = word.parse()?;
         } else {
-            actions.push((word.to_owned(), word.parse()?));
+            let action = word.parse()?;
+            actions.push((word, action));
         }
     }
     Ok((actions, ending))
+}
+
+/// The words of a command line, without the double quotes (lib/cmdline.c, `next_arg`).
+fn words(text: &str) -> Vec<String> {
+    let mut quoted = false;
+    let blank = |letter: char| {
+        quoted ^= letter == '"';
+        !quoted && letter.is_ascii_whitespace()
+    };
+    text.split(blank).filter(|word| !word.is_empty()).map(|word| word.replace('"', "")).collect()
 }
 
 #[cfg(test)]
@@ -102,8 +130,27 @@ mod tests {
     }
 
     #[test]
+    fn quotes_keep_a_word_together() {
+        let run = |line: &str| Action::Run(line.split(' ').map(str::to_owned).collect());
+        let expected = ["probe.run=/bin/a b c", "probe.run=/bin/d"];
+        let expected = expected.map(|word| (word.to_owned(), run(&word["probe.run=".len()..])));
+        for text in ["\"probe.run=/bin/a b c\" x probe.run=/bin/d", "probe.run=\"/bin/a b c\"\nprobe.run=/bin/d\n"] {
+            assert_eq!(parse(text), Ok((expected.to_vec(), Ending::PowerOff)), "{text}");
+        }
+        assert_eq!(parse("probe.then=panic probe.then=sleep"), Ok((vec![], Ending::Sleep)));
+    }
+
+    #[test]
     fn refuses_what_it_does_not_know() {
-        for word in ["probe.write=/x", "probe.read=x", "probe.stat", "probe.then=halt", "probe.nothing=/x"] {
+        for word in [
+            "probe.write=/x",
+            "probe.read=x",
+            "probe.stat",
+            "probe.run",
+            "probe.mount=/a:/b",
+            "probe.then=halt",
+            "probe.nothing=/x",
+        ] {
             assert!(parse(word).is_err(), "{word}");
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn report() -> Report {
 }
 
 /// A file's text without the newline at its end; empty when it cannot be read.
-fn text(path: impl AsRef<Path>) -> String {
+pub(crate) fn text(path: impl AsRef<Path>) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned()
 }

@@ -16,7 +16,8 @@ fn main() {
         return;
     }
     let mut report = gather::report();
-    let (actions, ending) = action::parse(&report.cmdline).unwrap_or_else(|why| {
+    let words = format!("{}\n{}", gather::text(action::WORDS_OF_THE_IMAGE), report.cmdline);
+    let (actions, ending) = action::parse(&words).unwrap_or_else(|why| {
         eprintln!("probe: {why}");
         (Vec::new(), Ending::default())
     });
@@ -32,7 +33,8 @@ fn end(ending: Ending) -> ! {
     match ending {
         Ending::PowerOff => drop(reboot(RebootMode::RB_POWER_OFF)),
         Ending::Reboot => drop(reboot(RebootMode::RB_AUTOBOOT)),
-        Ending::Sleep => {}
+        Ending::Sleep => println!("probe: sleeping"),
+        Ending::Panic => drop(std::fs::write("/proc/sysrq-trigger", "c")),
     }
     // Told to sleep, or the kernel did not obey.
     loop {

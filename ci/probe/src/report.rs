@@ -95,7 +95,7 @@ pub struct MappedDevice {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Written or removed.
+    /// Written, removed or mounted.
     Done,
     /// A file's text.
     Text(String),
@@ -107,8 +107,21 @@ pub enum Outcome {
     Filled(u64, i32),
     /// Signals that arrived, sorted.
     Signals(Vec<i32>),
+    /// How a program ended and what it said.
+    Ran(Ran),
     /// The error number that the kernel gave.
     Failed(i32),
+}
+
+/// How a program ended and what it said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// Its exit code; none where a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to its standard output.
+    pub stdout: String,
+    /// What it wrote to its standard error output.
+    pub stderr: String,
 }
 
 impl Report {
