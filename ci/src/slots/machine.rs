@@ -22,8 +22,8 @@ pub fn tree(version: &str, words: &[&str]) -> Result<Tree> {
     let release = format!("ID=surefoot-probe\nNAME=\"surefoot probe\"\nVERSION_ID={version}\n");
     let tree = guest_tool::add(Tree::probe()?)?.file("usr/lib/os-release", release, 0o644).directory("mnt");
     // One word a line, whatever blanks it holds.
-    let words: String = words.iter().map(|word| format!("\"{word}\"\n")).collect();
-    Ok(tree.file("etc/probe", words, 0o644))
+    let lines: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    Ok(tree.file("etc/probe", lines.join("\n"), 0o644))
 }
 
 /// The image of [`tree`].
