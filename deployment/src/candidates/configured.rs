@@ -1,10 +1,10 @@
 //! The deployment that the command line names outright.
 
-use boot_config::config::VerityConfig;
+use boot_config::config::{VerityConfig, VerityOptions};
 use boot_config::policy::{VerityPolicy, Volatile};
 use boot_config::spec::PartUuid;
 use boot_config::{Config, DeviceSpec};
-use verity::Uuid;
+use verity::{RootHash, Uuid};
 
 use super::error::{CandidateError, Missing, MissingDevice, Refusal, Role};
 use super::name;
@@ -21,6 +21,9 @@ pub(super) fn find<'a>(
     facts: &Facts,
     candidates: &mut Candidates,
 ) -> Result<(), CandidateError<'a>> {
+    if config.wants_slots() {
+        return Ok(());
+    }
     let trust = trust(config).map_err(CandidateError::Refused)?;
     let mut search = Search::new(config, facts)?;
     let root = search.root(config)?;
@@ -34,8 +37,22 @@ pub(super) fn find<'a>(
         (None, None) => return Err(CandidateError::Refused(Refusal::NoRoot)),
     };
     let usr = usr.map(|(usr, _)| usr);
-    let candidate = Candidate { name, kind: Kind::Configured, root, usr, trust };
+    let candidate = Candidate { name, kind: Kind::Configured, root, usr, trust, slot: None };
     candidates.push(candidate).map_err(|_| CandidateError::TooMany)
+}
+
+/// The `/usr` that `usrhash=` or `mount.usr=` names.
+pub(super) fn usr<'a>(config: &Config<'a>, facts: &Facts) -> Result<Option<UsrSource>, CandidateError<'a>> {
+    if let (VerityPolicy::Required, None, Some(spec)) = (config.verity, &config.usr_verity, config.usr.device) {
+        return Err(CandidateError::Refused(Refusal::UnverifiedUsr(spec)));
+    }
+    let mut search = Search::new(config, facts)?;
+    let usr = search.usr(config)?;
+    if search.missing.devices.is_empty() {
+        Ok(usr.map(|(usr, _)| usr))
+    } else {
+        Err(CandidateError::Missing(search.missing))
+    }
 }
 
 /// Whether what the command line names may boot, decided before any device is looked for.
@@ -116,13 +133,7 @@ impl<'a, 'f> Search<'a, 'f> {
         let data = self.device(named_or_derived(config.data, root_hash.data_partition(), data)?, data)?;
         let hash = self.device(named_or_derived(config.hash, root_hash.hash_partition(), hash)?, hash)?;
         let (Some(data), Some(hash)) = (data, hash) else { return Ok(None) };
-        let source = VeritySource {
-            data: data.name.clone(),
-            hash: hash.name.clone(),
-            root_hash,
-            options: config.options,
-            filesystem: kind_of(data),
-        };
+        let source = verity_source(data, hash, root_hash, config.options);
         let digits = root_hash.as_bytes().first_chunk().copied().map_or(0, u64::from_be_bytes);
         Ok(Some((source, name::of(data, format_args!("{digits:016x}")))))
     }
@@ -136,6 +147,16 @@ impl<'a, 'f> Search<'a, 'f> {
         }
         Ok(found)
     }
+}
+
+/// A verity device on two devices.
+pub(super) fn verity_source(
+    data: &BlockDevice,
+    hash: &BlockDevice,
+    root_hash: RootHash,
+    options: VerityOptions,
+) -> VeritySource {
+    VeritySource { data: data.name.clone(), hash: hash.name.clone(), root_hash, options, filesystem: kind_of(data) }
 }
 
 /// The device that the command line names or, where it names none, the partition that follows from the root hash.

@@ -5,7 +5,7 @@ use core::fmt;
 use boot_config::DeviceSpec;
 use heapless::Vec;
 
-use crate::facts::Ambiguous;
+use crate::facts::{Ambiguous, Name};
 
 use super::MAX_CANDIDATES;
 
@@ -19,6 +19,10 @@ pub enum CandidateError<'a> {
     Missing(Missing<'a>),
     /// Two devices go by a name that must name one.
     Ambiguous(Ambiguous<'a>),
+    /// Slots are on two disks, and nothing says which of them is the boot disk.
+    TwoDisks(TwoDisks),
+    /// There is no slot that the configuration lets boot, or it is not there yet.
+    NoSlot,
     /// The configuration allows none.
     Refused(Refusal<'a>),
     /// There are more than [`MAX_CANDIDATES`].
@@ -30,6 +34,12 @@ impl fmt::Display for CandidateError<'_> {
         match self {
             Self::Missing(missing) => write!(f, "not found: {missing}"),
             Self::Ambiguous(ambiguous) => ambiguous.fmt(f),
+            Self::TwoDisks(TwoDisks { slots: [first, second] }) => write!(
+                f,
+                "both /dev/{first} and /dev/{second} are slots that may boot, and they are on two disks; detach one of \
+                 them, or choose the disk by surefoot.disk=/dev/NAME"
+            ),
+            Self::NoSlot => f.write_str("a slot that may boot (a root partition with an accepted root hash)"),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::TooMany => write!(f, "there are more than {MAX_CANDIDATES} deployments that may boot"),
         }
@@ -37,6 +47,23 @@ impl fmt::Display for CandidateError<'_> {
 }
 
 impl core::error::Error for CandidateError<'_> {}
+
+impl<'a> CandidateError<'a> {
+    /// One device is missing.
+    pub(super) fn missing(device: MissingDevice<'a>) -> Self {
+        let mut missing = Missing::default();
+        // There is room for one.
+        let _ = missing.devices.push(device);
+        Self::Missing(missing)
+    }
+}
+
+/// A slot on each of two disks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TwoDisks {
+    /// The partitions.
+    pub slots: [Name; 2],
+}
 
 impl<'a> From<Ambiguous<'a>> for CandidateError<'a> {
     fn from(ambiguous: Ambiguous<'a>) -> Self {
@@ -123,8 +150,8 @@ impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoot => f.write_str(
-                "nothing names a root: give roothash=, or root= with surefoot.verity=optional, or usrhash= with \
-                 systemd.volatile=yes",
+                "nothing names a root: give roothash=, or surefoot.roothash=, or root= with surefoot.verity=optional, or \
+                 usrhash= with systemd.volatile=yes",
             ),
             Self::OnlyUsr => f.write_str(
                 "only /usr is named: give roothash= for the root as well, or systemd.volatile=yes for a root in memory",

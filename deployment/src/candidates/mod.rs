@@ -7,6 +7,7 @@ mod configured;
 mod error;
 mod name;
 pub mod rank;
+mod slot;
 mod state;
 
 use boot_config::config::VerityOptions;
@@ -16,10 +17,12 @@ use verity::RootHash;
 
 use crate::facts::{BlockDevice, Facts, Name};
 use crate::filesystem::FilesystemKind;
+use crate::ledger::Entry;
 
-pub use error::{CandidateError, MAX_MISSING, Missing, MissingDevice, Refusal, Role};
+pub use error::{CandidateError, MAX_MISSING, Missing, MissingDevice, Refusal, Role, TwoDisks};
 pub use name::{CandidateName, MAX_CANDIDATE_NAME};
 pub use rank::candidates;
+pub use slot::{judge, slot_disk};
 pub use state::state_device;
 
 /// Most candidates of one boot.
@@ -40,6 +43,28 @@ pub struct Candidate {
     pub usr: Option<UsrSource>,
     /// Whether every byte of it is verified.
     pub trust: Trust,
+    /// What the boot ledger says, where it keeps one about it.
+    pub slot: Option<Slot>,
+}
+
+/// A candidate's place in the boot ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The disk whose partition table holds the ledger.
+    pub disk: Name,
+    /// What is written down.
+    pub entry: Entry,
+    /// How it comes to be a candidate.
+    pub standing: Standing,
+}
+
+/// How a slot comes to be a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// The ledger lets it boot, or the command line insists on it.
+    Bootable,
+    /// The ledger does not let it boot any more, but it was good once: it is tried when nothing else is left.
+    LastGood,
 }
 
 /// How a candidate was found.
@@ -47,12 +72,15 @@ pub struct Candidate {
 pub enum Kind {
     /// The command line names it outright (`roothash=`, `root=`, `usrhash=`).
     Configured,
+    /// It is a root partition of the boot disk that has an accepted root hash, or needs none.
+    Slot,
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configured => f.write_str("configured"),
+            Self::Slot => f.write_str("slot"),
         }
     }
 }
@@ -147,6 +175,11 @@ impl Candidate {
             RootSource::Plain(DeviceSource { device, .. }) => Some(device),
             RootSource::Memory => usr,
         }
+    }
+
+    /// Whether it is tried only when nothing else is left.
+    pub fn is_last_good(&self) -> bool {
+        self.slot.as_ref().is_some_and(|slot| slot.standing == Standing::LastGood)
     }
 
     /// The disk that it lies on.

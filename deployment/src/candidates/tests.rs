@@ -1,3 +1,4 @@
+use std::boxed::Box;
 use std::format;
 use std::string::{String, ToString};
 use std::vec;
@@ -13,6 +14,8 @@ use crate::facts::{BlockDevice, DeviceNumber, Facts, partition_name};
 use crate::filesystem::{Filesystem, FilesystemKind, FilesystemLabel, FilesystemUuid};
 use crate::gpt::{Attributes, PartLabel};
 use crate::table::{Partition, PartitionTable};
+
+mod slots;
 
 const ROOT_HASH: &str = "0123456789abcdef0011223344556677fedcba98765432108899aabbccddeeff";
 const ROOT_DATA: &str = "01234567-89ab-cdef-0011-223344556677";
@@ -58,8 +61,9 @@ fn other(disk: &str, number: u32, meaning: PartitionType, label: &str) -> BlockD
     device
 }
 
-fn facts(devices: Vec<BlockDevice>) -> Facts {
-    let mut facts = Facts::new();
+/// The value is too large for the stack of a test that makes several.
+fn facts(devices: Vec<BlockDevice>) -> Box<Facts> {
+    let mut facts = Box::new(Facts::new());
     for device in devices {
         facts.insert(device).unwrap();
     }
@@ -191,8 +195,8 @@ fn a_command_line_without_a_root_is_refused() {
     let facts = facts(disk("vda"));
     assert_eq!(
         refusal("quiet", &facts),
-        "nothing names a root: give roothash=, or root= with surefoot.verity=optional, or usrhash= with \
-         systemd.volatile=yes"
+        "nothing names a root: give roothash=, or surefoot.roothash=, or root= with surefoot.verity=optional, or \
+         usrhash= with systemd.volatile=yes"
     );
     let only_usr =
         "only /usr is named: give roothash= for the root as well, or systemd.volatile=yes for a root in memory";
