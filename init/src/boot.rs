@@ -5,14 +5,16 @@ use core::panic::PanicInfo;
 use core::time::Duration;
 
 use boot_config::Config;
-use boot_config::policy::{BreakStage, Deadline, OnFailure, StateMissing};
+use boot_config::policy::{BreakStage, Deadline, Emergency, OnFailure, StateMissing};
 use deployment::Facts;
 use deployment::candidates::{Candidate, Trust};
+use deployment::ledger::Change;
 use sys::process;
 use sys::reserve::Reserve;
 use sys::start::Words;
 
 use crate::attempt::{Boot, try_all};
+use crate::choice;
 use crate::coldplug::Hotplug;
 use crate::command_line;
 use crate::early::{self, Modprobe};
@@ -21,11 +23,13 @@ use crate::execute::{NewRoot, System};
 use crate::failure;
 use crate::handoff::hand_over;
 use crate::kernel::Kernel;
+use crate::ledger;
 use crate::load::Tree;
 use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select};
 use crate::probe;
 use crate::report::Report;
 use crate::text::Reason;
+use crate::watchdog::Watchdog;
 use crate::{log as kernel_log, modprobe, reason};
 
 /// Starts: as the first program of the machine, or as the one that the kernel asks for modules.
@@ -73,22 +77,32 @@ fn boot(words: &Words, unlimited: &kernel_log::Unlimited) -> Result<Infallible, 
     }
     let (Some(facts), Some(plan)) = (FACTS.take(), PLAN.take()) else { return Err(reason!("the boot began twice")) };
     facts.loader_partition = efi::loader_partition();
-    let selection = Search { config: &config, tree: &tree, hotplug: &hotplug, started }.run(facts)?;
+    // Whoever looks around in a shell is no hang.
+    let mut watchdog = Watchdog::new(config.watchdog.filter(|_| config.break_at.is_none()));
+    watchdog.keep_alive();
+    let selection =
+        Search { config: &config, tree: &tree, hotplug: &hotplug, watchdog: &mut watchdog, started }.run(facts)?;
+    if watchdog.is_lacking() {
+        report.degraded(reason!("there is no watchdog, though surefoot.watchdog= asks for one: a hang is not noticed"));
+    }
     report.reached("devices found");
     pause_at(BreakStage::PreMount, &config);
 
     let kernel = Kernel::new(&tree, &config);
-    let mut attempts = Attempts { config: &config, words, unlimited, modprobe: modprobe.as_ref(), kernel, report };
+    let modprobe = modprobe.as_ref();
+    let mut attempts = Attempts { config: &config, facts, words, unlimited, modprobe, kernel, watchdog, report };
     try_all(&config, &selection, plan, &mut attempts)
 }
 
 /// This machine, with what is at hand while candidates are tried.
 struct Attempts<'b, 'a> {
     config: &'b Config<'a>,
+    facts: &'b Facts,
     words: &'b Words,
     unlimited: &'b kernel_log::Unlimited,
     modprobe: Option<&'b Modprobe>,
     kernel: Kernel<'b>,
+    watchdog: Watchdog,
     report: Report,
 }
 
@@ -99,7 +113,12 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         &mut self.kernel
     }
 
+    fn write_down(&mut self, disk: &str, change: Change) -> Result<(), Reason> {
+        ledger::write_down(disk, change)
+    }
+
     fn planned(&mut self, plan: &Plan<'a>) {
+        self.watchdog.keep_alive();
         log::debug!("{} takes {} steps", plan.deployment, plan.steps.len());
     }
 
@@ -111,16 +130,27 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         self.report.failed(&candidate.name, why);
     }
 
-    fn start(&mut self, root: &NewRoot<'_, 'a>) -> Result<Infallible, Reason> {
+    fn then(&mut self, emergency: Emergency) {
+        failure::remember(emergency);
+    }
+
+    fn start(&mut self, root: &NewRoot<'_, 'a>, candidate: &Candidate) -> Result<Infallible, Reason> {
         pause_at(BreakStage::PrePivot, self.config);
         if let Trust::Insecure(why) = root.plan().trust {
             self.report.insecure(reason!("{why}"));
         }
+        self.report.chose(self.config, self.facts, candidate);
         self.report.reached("root complete");
+        if root.plan().has_state_device()
+            && let Err(why) = choice::remember(&self.report, &root.plan().deployment)
+        {
+            log::warn!("{why}");
+        }
         self.report.write(root, &self.config.unknown)?;
         self.modprobe.map_or(Ok(()), Modprobe::restore)?;
         log::info!("starting {} of {}", root.init(), root.plan().deployment);
         self.unlimited.restore();
+        drop(core::mem::take(&mut self.watchdog));
         Err(hand_over(root, self.words))
     }
 }
@@ -156,18 +186,23 @@ struct Search<'s, 'a> {
     config: &'s Config<'a>,
     tree: &'s Tree,
     hotplug: &'s Hotplug<'s>,
+    watchdog: &'s mut Watchdog,
     /// When PID 1 started: the time that the kernel takes before does not count.
     started: Duration,
 }
 
 impl<'a> Search<'_, 'a> {
     /// Waits until all are there, or the deadline is over.
-    fn run(&self, facts: &mut Facts) -> Result<Selection<'a>, Reason> {
+    fn run(self, facts: &mut Facts) -> Result<Selection<'a>, Reason> {
         let mut said = Reason::new();
         loop {
             // What is announced before the look is in the look; what is announced after it ends the wait.
             while self.hotplug.settle()? {}
+            self.watchdog.keep_alive();
             probe::refresh(facts);
+            if ledger::repair(self.config, facts) {
+                continue;
+            }
             let selection = select(self.config, facts)?;
             let Some(missing) = selection.missing() else { return Ok(selection) };
             match self.remaining() {
@@ -177,7 +212,8 @@ impl<'a> Search<'_, 'a> {
                         log::info!("waiting for {missing}");
                         said.clone_from(&missing);
                     }
-                    self.hotplug.wait(limit)?;
+                    let limits = [limit, self.watchdog.longest_sleep()];
+                    self.hotplug.wait(limits.into_iter().flatten().min())?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Block devices as something to read.
 
 use deployment::read::{ReadAt, ReadError};
+use deployment::write::{WriteAt, WriteError};
 use sys::errno::Explained;
 use sys::file::{self, AsFd, OwnedFd};
 
@@ -22,6 +23,19 @@ impl Disk {
         Ok(Self { file, size: attribute(name, "size").unwrap_or(0).saturating_mul(SYSFS_SECTOR) })
     }
 
+    /// Opens `/dev/NAME`, to be written as well.
+    pub fn open_writable(name: &str) -> Result<Self, Reason> {
+        let path = path!("/dev/{name}");
+        let file = sys::block::open_writable(&path)
+            .map_err(|errno| reason!("cannot open {path} for writing: {}", Explained(errno)))?;
+        Ok(Self { file, size: attribute(name, "size").unwrap_or(0).saturating_mul(SYSFS_SECTOR) })
+    }
+
+    /// Makes the kernel read its partition table anew.
+    pub fn reread_partitions(&self) -> Result<(), sys::Errno> {
+        sys::block::reread_partitions(self.file.as_fd())
+    }
+
     /// Bytes of its logical sectors; what the kernel does not tell is 512.
     pub fn sector_size(&self) -> u32 {
         sys::block::sector_size(self.file.as_fd()).unwrap_or(512)
@@ -35,6 +49,16 @@ impl ReadAt for Disk {
 
     fn size(&self) -> u64 {
         self.size
+    }
+}
+
+impl WriteAt for Disk {
+    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        file::write_all_at(self.file.as_fd(), offset, bytes).map_err(|errno| WriteError(errno.raw_os_error()))
+    }
+
+    fn flush(&self) -> Result<(), WriteError> {
+        sys::block::flush(self.file.as_fd()).map_err(|errno| WriteError(errno.raw_os_error()))
     }
 }
 

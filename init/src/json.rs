@@ -34,6 +34,13 @@ impl<W: Write> Json<W> {
         write!(self.out, "{value}")
     }
 
+    /// `"name": true` or `false`, in an object.
+    pub fn boolean(&mut self, name: &str, value: bool) -> fmt::Result {
+        self.key(name)?;
+        self.comma = true;
+        self.out.write_str(if value { "true" } else { "false" })
+    }
+
     /// `"name": {…}`, in an object; `content` writes the members.
     pub fn object(&mut self, name: &str, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         self.key(name)?;

@@ -76,8 +76,10 @@ impl System for Kernel<'_> {
             .and_then(|()| control.resume(device.name).map_err(|errno| failed("resume it", errno)))
             .and_then(|()| show(device.name, number));
         if let Err(reason) = made {
-            // The reason is what counts; a device that stays behind would show when the name is used again.
-            let _ = control.remove(device.name);
+            // One that stays behind is kept in mind, and found when it is checked that all is undone.
+            if control.remove(device.name).is_err() {
+                let _ = self.verity.push(Active { name: device.name, table, number });
+            }
             return Err(reason);
         }
         self.verity.push(Active { name: device.name, table, number }).map_err(|_| full(device.name))
@@ -122,11 +124,19 @@ impl System for Kernel<'_> {
                 .map_err(|errno| reason!("cannot make the link {path} to {destination}: {}", Explained(errno))),
             Action::RecordRootDevice { device } => self.record_root_device(device),
             Action::SetCorruption { name, reaction } => self.set_corruption(name, *reaction),
+            Action::CheckModules => new_root::check_modules(places::NEW_ROOT),
             // These have methods of their own.
             Action::LoadModule { .. } | Action::ActivateVerity(_) | Action::Mount(_) | Action::CheckRoot { .. } => {
                 Ok(())
             }
         }
+    }
+
+    fn check_undone(&mut self) -> Result<(), Reason> {
+        if let Some(active) = self.verity.first() {
+            return Err(reason!("the verity device {} is still there", active.name));
+        }
+        mounting::check_unmounted()
     }
 }
 

@@ -5,14 +5,18 @@ use core::fmt::Write as _;
 use heapless::String;
 use overlay::mount_options::MountFlags;
 use sys::errno::Explained;
+use sys::file;
 use sys::mount::{self, Attributes, MountError};
 
 use crate::plan::{Mount, Source};
-use crate::text::Reason;
-use crate::{path, reason};
+use crate::text::{Path, Reason};
+use crate::{path, places, reason};
 
 /// Longest text of all options of one filesystem: an overlay's, with three paths.
 const OPTIONS_CAPACITY: usize = 2048;
+
+/// Longest list of all mounts, while there is nothing but the initramfs and the kernel's own filesystems.
+const MOUNTS_CAPACITY: usize = 4096;
 
 /// What separates options in the text that is handed to `sys`: no option of a command line can hold it.
 const SEPARATOR: char = '\n';
@@ -50,6 +54,19 @@ pub fn mount(mount: &Mount<'_>) -> Result<(), Reason> {
     let source = path!("{}", mount.source);
     mount::filesystem(mount.source.kind(), &source, &mut options, attributes, &mount.target)
         .map_err(|error| explain(&error))
+}
+
+/// Checks that nothing is mounted any more where plans mount.
+pub fn check_unmounted() -> Result<(), Reason> {
+    let mut mounts = String::<MOUNTS_CAPACITY>::new();
+    file::append_text("/proc/self/mounts", &mut mounts)
+        .map_err(|errno| reason!("cannot read /proc/self/mounts: {}", Explained(errno)))?;
+    let target = |line: &str| -> Option<Path> { line.split(' ').nth(1).map(|target| path!("{target}")) };
+    let is_ours = |target: &Path| target.starts_with(places::NEW_ROOT) || target.starts_with(places::RUN);
+    match mounts.lines().filter_map(target).find(is_ours) {
+        Some(target) => Err(reason!("something is still mounted on {target}")),
+        None => Ok(()),
+    }
 }
 
 fn explain(MountError { call, errno, message }: &MountError) -> Reason {

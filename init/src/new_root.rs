@@ -42,6 +42,24 @@ pub fn check(root: &str, init: Option<&str>) -> Result<Path, Reason> {
     }
 }
 
+/// Checks that the root at `root` has modules for the kernel that runs. A kernel that has loaded none needs none.
+pub fn check_modules(root: &str) -> Result<(), Reason> {
+    let mut loaded = [0; 64];
+    // A list that does not fit is not empty.
+    if matches!(file::read("/proc/modules", &mut loaded), Ok(&[]) | Err(sys::Errno::NOENT)) {
+        return Ok(());
+    }
+    let release = sys::process::kernel_release::<64>();
+    let open =
+        file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))?;
+    let has =
+        |folder: &str| matches!(kind_of(open.as_fd(), &path!("{folder}/modules/{release}")), Ok((Kind::Directory, _)));
+    if has("/usr/lib") || has("/lib") {
+        return Ok(());
+    }
+    Err(reason!("it has no modules for the kernel that runs ({release})"))
+}
+
 /// Checks that `path` of the root at `root` is a directory that no symbolic link leads to: what is mounted there must not
 /// end up elsewhere.
 pub fn check_directory(root: &str, path: &str) -> Result<(), Reason> {

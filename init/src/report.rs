@@ -3,12 +3,15 @@
 use core::fmt::{self, Write};
 use core::time::Duration;
 
+use boot_config::Config;
 use boot_config::config::UnknownKey;
-use deployment::candidates::Trust;
+use deployment::Facts;
+use deployment::candidates::{Candidate, Trust};
 use heapless::{String, Vec};
 use sys::errno::Explained;
-use sys::file::{self, Access, AsFd, OwnedFd};
+use sys::file::{self, Access, AsFd, BorrowedFd, OwnedFd};
 
+use crate::choice::Choice;
 use crate::execute::NewRoot;
 use crate::json::Json;
 use crate::plan::{Action, Options, Plan};
@@ -41,6 +44,7 @@ pub struct Report {
     failures: Vec<Failure, MAX_FAILURES>,
     degraded: Vec<Reason, MAX_NOTES>,
     insecure: Vec<Reason, MAX_NOTES>,
+    pub(crate) choice: Choice,
 }
 
 impl Report {
@@ -81,6 +85,24 @@ impl Report {
         json.finish().flush().map_err(|_| failed(places::REPORT))
     }
 
+    /// The candidates that did not boot.
+    pub(crate) fn failures<W: Write>(&self, json: &mut Json<W>) -> fmt::Result {
+        json.array("failed", |json| {
+            self.failures.iter().try_for_each(|failure| {
+                json.element(|json| {
+                    json.member("name", &failure.name)?;
+                    json.member("reason", &failure.reason)
+                })
+            })
+        })
+    }
+
+    /// Notes which candidate boots, after those that failed.
+    pub(crate) fn chose(&mut self, config: &Config<'_>, facts: &Facts, candidate: &Candidate) {
+        let failure = self.failures.first().map(|failure| (failure.name.as_str(), failure.reason.as_str()));
+        self.choice.made(config, facts, candidate, failure);
+    }
+
     /// Writes the document alone.
     #[inline(never)]
     pub fn document<W: Write>(
@@ -98,16 +120,14 @@ impl Report {
                 json.number("memory_peak_kib", memory_peak())
             })?;
             json.member("kernel", sys::process::kernel_release::<128>())?;
-            json.object("deployment", |json| deployment(json, plan))?;
-            json.member("init", root.init())?;
-            json.array("failed", |json| {
-                self.failures.iter().try_for_each(|failure| {
-                    json.element(|json| {
-                        json.member("name", &failure.name)?;
-                        json.member("reason", &failure.reason)
-                    })
-                })
+            json.object("deployment", |json| {
+                deployment(json, plan)?;
+                self.choice.slot(json)
             })?;
+            self.choice.slots(json)?;
+            self.choice.fallback(json)?;
+            json.member("init", root.init())?;
+            self.failures(json)?;
             json.array("mounts", |json| mounts(json, plan))?;
             json.array("degraded", |json| self.degraded.iter().try_for_each(|reason| json.text(reason)))?;
             json.array("insecure", |json| self.insecure.iter().try_for_each(|reason| json.text(reason)))?;
@@ -181,17 +201,27 @@ fn memory_peak() -> u64 {
 }
 
 /// A file that is written in few calls.
-struct FileWriter {
+pub(crate) struct FileWriter {
     file: OwnedFd,
     buffer: String<1024>,
 }
 
 impl FileWriter {
     fn create(path: &str) -> Result<Self, sys::Errno> {
-        Ok(Self { file: file::open(path, Access::Create)?, buffer: String::new() })
+        Ok(Self::new(file::open(path, Access::Create)?))
     }
 
-    fn flush(mut self) -> fmt::Result {
+    /// Writes at the place where the open file is.
+    pub(crate) fn new(file: OwnedFd) -> Self {
+        Self { file, buffer: String::new() }
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    pub(crate) fn flush(&mut self) -> fmt::Result {
         self.write_out()
     }
 

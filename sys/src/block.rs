@@ -1,8 +1,11 @@
 //! Block devices.
 
+use linux_raw_sys::general::__NR_ioctl;
+use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags};
 
 use crate::Errno;
+use crate::call::system_call;
 use crate::file::{BorrowedFd, OwnedFd};
 use crate::text::c;
 
@@ -10,6 +13,29 @@ use crate::text::c;
 pub fn open(path: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::open(&*c(path)?, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
+
+/// Opens the block device at `path` for reading and writing.
+pub fn open_writable(path: &str) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(&*c(path)?, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+}
+
+/// Puts all that was written to the device on its medium (fdatasync(2), which flushes the drive's own cache too).
+pub fn flush(device: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::fs::fdatasync(device)
+}
+
+/// Makes the kernel read the partition table of the disk anew (`BLKRRPART`, ioctl_blk(2)).
+pub fn reread_partitions(device: BorrowedFd<'_>) -> Result<(), Errno> {
+    let descriptor = usize::try_from(device.as_raw_fd()).map_err(|_| Errno::BADF)?;
+    // SAFETY: this ioctl takes no argument beyond its number.
+    #[allow(unsafe_code)]
+    unsafe {
+        system_call(__NR_ioctl, &[descriptor, BLKRRPART]).map(|_| ())
+    }
+}
+
+/// `_IO(0x12, 95)` of linux/fs.h.
+const BLKRRPART: usize = 0x125f;
 
 /// Logical sector size in bytes (`BLKSSZGET`, ioctl_blk(2)).
 pub fn sector_size(device: BorrowedFd<'_>) -> Result<u32, Errno> {

@@ -2,19 +2,28 @@
 
 use core::time::Duration;
 
-use linux_raw_sys::general::{__NR_clock_gettime, CLOCK_BOOTTIME, timespec};
+use linux_raw_sys::general::{__NR_clock_gettime, CLOCK_BOOTTIME, CLOCK_REALTIME, timespec};
 
 use crate::call::system_call;
 
 /// Time since boot, suspended time included (`CLOCK_BOOTTIME`, clock_gettime(2)). A plain system call: to find the way
 /// around it, through the vDSO, takes more code than all that the time is used for.
 pub fn since_boot() -> Duration {
+    get(CLOCK_BOOTTIME)
+}
+
+fn get(clock: u32) -> Duration {
     let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one timespec to the address, which is that of one. Every kernel that
-    // surefoot boots has this clock.
+    // surefoot boots has these clocks.
     #[allow(unsafe_code)]
-    let _ = unsafe { system_call(__NR_clock_gettime, &[CLOCK_BOOTTIME as usize, &raw mut now as usize]) };
+    let _ = unsafe { system_call(__NR_clock_gettime, &[clock as usize, &raw mut now as usize]) };
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Seconds since 1970 by the machine's clock, which may be wrong until the running system has set it.
+pub fn unix_seconds() -> u64 {
+    get(CLOCK_REALTIME).as_secs()
 }
 
 #[cfg(test)]

@@ -108,6 +108,22 @@ pub fn read_exact_at(file: BorrowedFd<'_>, mut offset: u64, buffer: &mut [u8]) -
     Ok(())
 }
 
+/// Writes all of `bytes` from `offset` on (pwrite(2)).
+pub fn write_all_at(file: BorrowedFd<'_>, mut offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match rustix::io::pwrite(file, rest, offset) {
+            Ok(count) => {
+                offset += count as u64;
+                rest = rest.get(count..).unwrap_or_default();
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
 /// Writes all of `bytes`.
 pub fn write_to(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
     let mut rest = bytes;

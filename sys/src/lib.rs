@@ -16,6 +16,7 @@ mod directory;
 pub mod empty;
 pub mod errno;
 pub mod file;
+pub mod history;
 pub mod kernel_log;
 pub mod mapping;
 pub mod module;
@@ -25,5 +26,6 @@ pub mod reserve;
 pub mod start;
 mod text;
 pub mod uevent;
+pub mod watchdog;
 
 pub use errno::Errno;

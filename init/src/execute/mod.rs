@@ -22,6 +22,8 @@ pub trait System {
     fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason>;
     /// Does what needs no undoing: directories, links and records.
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason>;
+    /// Checks that nothing is left of what plans make: neither a mount nor a device.
+    fn check_undone(&mut self) -> Result<(), Reason>;
 }
 
 /// A root that is complete under `/sysroot`. Only [`execute`] makes one, and only it can be handed over.
@@ -52,6 +54,8 @@ pub struct Failed {
     pub scope: Scope,
     /// What failed, on what, and why.
     pub reason: Reason,
+    /// What is left of the steps before it, where they could not be undone: then nothing else may be tried.
+    pub leftover: Option<Reason>,
 }
 
 impl fmt::Display for Failed {
@@ -67,7 +71,8 @@ pub fn execute<'p, 'a>(plan: &'p Plan<'a>, system: &mut dyn System) -> Result<Ne
         log::debug!("step {}: {step}", number + 1);
         if let Err(reason) = perform(&step.action, system, &mut init) {
             undo(plan.steps.get(..number).unwrap_or_default(), system);
-            return Err(Failed { step: number, scope: step.scope, reason });
+            let leftover = system.check_undone().err();
+            return Err(Failed { step: number, scope: step.scope, reason, leftover });
         }
     }
     // Every plan checks its root; one that does not is a fault of ours, and must not boot.
@@ -75,6 +80,7 @@ pub fn execute<'p, 'a>(plan: &'p Plan<'a>, system: &mut dyn System) -> Result<Ne
         step: plan.steps.len(),
         scope: Scope::Candidate,
         reason: reason!("the plan for {} does not check its root", plan.deployment),
+        leftover: Some(reason!("it is still set up")),
     };
     init.map(|init| NewRoot { plan, init }).ok_or_else(unchecked)
 }

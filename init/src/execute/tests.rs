@@ -65,6 +65,10 @@ impl System for Recorder {
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason> {
         self.request(action.to_string())
     }
+
+    fn check_undone(&mut self) -> Result<(), Reason> {
+        if self.stuck { Err(reason!("stuck")) } else { Ok(()) }
+    }
 }
 
 fn candidate() -> Candidate {
@@ -81,6 +85,7 @@ fn candidate() -> Candidate {
         }),
         usr: None,
         trust: Trust::Verified,
+        slot: None,
     }
 }
 
@@ -94,7 +99,7 @@ fn usual(cmdline: &str, run: impl FnOnce(&Plan<'_>)) {
     };
     let candidate = candidate();
     let mut plan = Plan::new();
-    plan.make(&config, &candidate, &state, &[]).unwrap();
+    plan.make(&config, &candidate, &state, &[], false).unwrap();
     run(&plan);
 }
 
@@ -141,7 +146,8 @@ fn what_cannot_be_undone_does_not_stop_the_rest() {
     usual("", |plan| {
         let last = plan.steps.len() - 1;
         let mut system = Recorder { refused: Some(last), stuck: true, ..Recorder::default() };
-        execute(plan, &mut system).unwrap_err();
+        let failed = execute(plan, &mut system).unwrap_err();
+        assert_eq!(failed.leftover.as_deref(), Some("stuck"));
         assert_eq!(system.undone.last().unwrap(), "verity root");
         assert_eq!(system.undone.len(), MOUNTS.len() + 1);
     });

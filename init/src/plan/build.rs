@@ -66,13 +66,15 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Makes it the plan that sets up `candidate`, with its writable layers on `state`.
+    /// Makes it the plan that sets up `candidate`, with its writable layers on `state`. A fallback must have modules for the
+    /// kernel that runs, which may have come with another deployment.
     pub fn make(
         &mut self,
         config: &Config<'a>,
         candidate: &Candidate,
         state: &StateChoice<'a>,
         devices: &[LayerDevice<'a>],
+        fallback: bool,
     ) -> Result<(), Reason> {
         self.deployment.clone_from(&candidate.name);
         self.kind = candidate.kind;
@@ -82,8 +84,18 @@ impl<'a> Plan<'a> {
         let mut builder = Builder { config, candidate, scope: Scope::Candidate, steps, memory_layers: None };
         builder.root()?;
         builder.usr()?;
+        if fallback {
+            builder.scope = Scope::Kernel;
+            builder.push(Action::CheckModules)?;
+            builder.scope = Scope::Candidate;
+        }
         builder.layers(state, devices)?;
         builder.finish()
+    }
+
+    /// Whether its writable layers are on a device, so that what is written there is kept.
+    pub fn has_state_device(&self) -> bool {
+        self.mounts().any(|mount| mount.target == places::STATE && matches!(mount.source, Source::Filesystem { .. }))
     }
 
     /// The mounts that it makes, in order.

@@ -13,7 +13,7 @@ use boot_config::Config;
 use deployment::FilesystemKind;
 
 pub use build::{MAX_STEPS, Plan};
-pub use select::{LayerDevice, Selection, StateChoice, select};
+pub use select::{LayerDevice, Ledger, Selection, StateChoice, select};
 pub use step::{Action, Device, Mount, Options, Scope, Source, Step, TypeName, VerityDevice};
 pub use timeout::out_of_time;
 
@@ -22,7 +22,7 @@ use crate::text::Reason;
 
 /// Modules that most plans need: PID 1 loads them while disks are being found. A plan names what it needs itself.
 pub fn modules_in_any_case<'a>(config: &Config<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
-    let verified = config.root_verity.is_some() || config.usr_verity.is_some();
+    let verified = config.accepted_hashes().next().is_some() || config.usr_verity.is_some();
     let types = [config.root.filesystem, config.usr.filesystem, config.state.and_then(|state| state.filesystem)];
     verified.then_some("dm-verity").into_iter().chain(["overlay"]).chain(types.into_iter().flatten())
 }

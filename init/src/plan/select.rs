@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use boot_config::policy::StateDevice;
 use boot_config::{Config, DeviceSpec};
 use deployment::candidates::{self, Candidate, CandidateError, MAX_CANDIDATES};
-use deployment::{Facts, Name};
+use deployment::{Facts, Name, ledger};
 use heapless::Vec;
 use overlay::layers::{Layer, MAX_LAYERS, needs_state};
 use overlay::policy::layers;
@@ -56,8 +56,21 @@ pub struct Selection<'a> {
     pub state: StateChoice<'a>,
     /// The devices that are mounted on directories of their own.
     pub devices: Vec<LayerDevice<'a>, MAX_LAYERS>,
+    /// Where the boot ledger is, if there is one.
+    pub ledger: Option<Ledger>,
     /// The devices that are lacking, as a text.
     lacking: Reason,
+}
+
+/// The boot ledger of this boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// The disk whose partition table holds it.
+    pub disk: Name,
+    /// How often in a row the machine has rebooted by itself because nothing could be booted.
+    pub reboots: u8,
+    /// The largest number that can be written down.
+    pub most: u8,
 }
 
 impl Selection<'_> {
@@ -82,11 +95,14 @@ pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, R
     let (candidates, mut lacking) = match candidates::candidates(config, facts) {
         Ok(candidates) => (candidates, Reason::new()),
         Err(CandidateError::Missing(missing)) => (Vec::new(), reason!("{missing}")),
+        Err(error @ CandidateError::NoSlot) => (Vec::new(), reason!("{error}")),
         Err(error) => return Err(reason!("{error}")),
     };
     let name = candidates.first().map(|candidate| candidate.name.as_str()).unwrap_or_default();
     let layers = layers(config, name).map_err(|error| reason!("{error}"))?;
+    let ledger = if lacking.is_empty() { ledger(config, facts) } else { None };
     let root_disk = candidates.first().and_then(|candidate| candidate.disk(facts));
+    let root_disk = root_disk.or(ledger.as_ref().map(|ledger| ledger.disk.as_str()));
     let mut devices = Vec::new();
     for layer in &layers {
         let Layer::Device { device: spec, target, .. } = layer else { continue };
@@ -103,7 +119,18 @@ pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, R
         }
     }
     let state = if needs_state(&layers) { state(config, facts, root_disk)? } else { StateChoice::None };
-    Ok(Selection { candidates, state, devices, lacking })
+    Ok(Selection { candidates, state, devices, ledger, lacking })
+}
+
+/// The ledger that is kept about the slots.
+#[inline(never)]
+fn ledger(config: &Config<'_>, facts: &Facts) -> Option<Ledger> {
+    if !config.wants_slots() {
+        return None;
+    }
+    let disk = candidates::slot_disk(config, facts).ok()??;
+    let name = Name::try_from(disk).ok()?;
+    Some(Ledger { disk: name, reboots: ledger::reboots(facts, disk), most: ledger::most_reboots(facts, disk) })
 }
 
 #[inline(never)]

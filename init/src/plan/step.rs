@@ -25,6 +25,8 @@ pub enum Scope {
     Candidate,
     /// The state device, which all deployments share.
     State,
+    /// The kernel that runs, for which the deployment was not made.
+    Kernel,
 }
 
 /// One step, with whom its failure is charged to.
@@ -83,6 +85,8 @@ pub enum Action<'a> {
         /// Where it is.
         path: Path,
     },
+    /// Checks that the new root has modules for the kernel that runs, if that takes modules.
+    CheckModules,
     /// Checks that the new root is an operating system that can be started.
     CheckRoot {
         /// `init=`.
@@ -263,6 +267,7 @@ impl fmt::Display for Action<'_> {
             Self::CheckDirectory { path } => write!(f, "check that the root has the directory {path}"),
             Self::FillDirectory { source, target } => write!(f, "make directory {target}, at first a copy of {source}"),
             Self::Link { destination, path } => write!(f, "link {path} to {destination}"),
+            Self::CheckModules => f.write_str("check that the root has modules for the kernel that runs"),
             Self::CheckRoot { init: Some(init) } => {
                 write!(f, "check {}: an operating system that starts {init}", places::NEW_ROOT)
             }

@@ -104,7 +104,7 @@ fn explain_on(rows: &[Row], cmdline: &str) -> String {
 fn planned<'a>(config: &Config<'a>, selection: &Selection<'a>, state: &StateChoice<'a>) -> String {
     let steps = |candidate| {
         let mut plan = Plan::new();
-        if let Err(error) = plan.make(config, candidate, state, &selection.devices) {
+        if let Err(error) = plan.make(config, candidate, state, &selection.devices, false) {
             return format!("error: {error}");
         }
         let heading = format!("{} ({}, {:?})", plan.deployment, plan.kind, plan.trust);

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use deployment::candidates::{Candidate as Found, Trust};
+use boot_config::Config;
+use deployment::candidates::{self, Candidate as Found, Trust};
 use deployment::table::PartitionTable;
-use deployment::{BlockDevice, Facts};
+use deployment::{BlockDevice, Facts, ledger};
 use init::plan::{Plan, StateChoice};
 use serde::Serialize;
 
@@ -33,10 +34,14 @@ pub(crate) struct Explanation {
     pub(crate) devices: Vec<Device>,
     /// The deployments that can boot, in the order in which they would be tried.
     pub(crate) candidates: Vec<Candidate>,
+    /// The slots that cannot boot.
+    pub(crate) no_candidates: Vec<NoCandidate>,
     /// Where writable layers would go.
     pub(crate) state: Option<String>,
     /// The plans that would be carried out, one after the other, until one succeeds.
     pub(crate) attempts: Vec<Attempt>,
+    /// What would be written down in the boot ledger after them.
+    pub(crate) afterwards: Vec<String>,
     /// What is worth knowing although nothing fails of it.
     pub(crate) notes: Vec<String>,
     /// What could not be told from what was given.
@@ -85,6 +90,21 @@ pub(crate) struct Candidate {
     pub(crate) kind: String,
     /// `verified` or `insecure`.
     pub(crate) trust: &'static str,
+    /// What the boot ledger says of it.
+    pub(crate) ledger: Option<String>,
+    /// Whether it is tried only when nothing else is left.
+    pub(crate) last_good: bool,
+}
+
+/// A slot that is no candidate.
+#[derive(Debug, Serialize)]
+pub(crate) struct NoCandidate {
+    /// Its partition.
+    pub(crate) device: String,
+    /// Its label.
+    pub(crate) label: String,
+    /// Why it cannot boot.
+    pub(crate) why: &'static str,
 }
 
 /// A plan that would be carried out.
@@ -92,6 +112,8 @@ pub(crate) struct Candidate {
 pub(crate) struct Attempt {
     /// What is set up.
     pub(crate) deployment: String,
+    /// What is written down in the boot ledger first.
+    pub(crate) ledger: Vec<String>,
     /// What is done, in order, in PID 1's own words.
     pub(crate) steps: Vec<String>,
     /// The verity devices that the steps make.
@@ -121,15 +143,47 @@ impl fmt::Display for UnknownKey {
 impl Candidate {
     pub(crate) fn new(found: &Found) -> Self {
         let trust = if found.trust == Trust::Verified { "verified" } else { "insecure" };
-        Self { name: found.name.to_string(), kind: found.kind.to_string(), trust }
+        let ledger = found.slot.as_ref().map(|slot| slot.entry.to_string());
+        let last_good = found.is_last_good();
+        Self { name: found.name.to_string(), kind: found.kind.to_string(), trust, ledger, last_good }
     }
 }
 
 impl Attempt {
     pub(crate) fn new(plan: &Plan<'_>) -> Self {
         let steps = plan.steps.iter().map(ToString::to_string).collect();
-        Self { deployment: plan.deployment.to_string(), steps, verity: Vec::new(), error: None }
+        Self { deployment: plan.deployment.to_string(), ledger: Vec::new(), steps, verity: Vec::new(), error: None }
     }
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}", self.name, self.kind, self.trust)?;
+        self.ledger.as_ref().map_or(Ok(()), |ledger| write!(f, ", {ledger}"))?;
+        f.write_str(if self.last_good { "; only when nothing else is left, for it was good once)" } else { ")" })
+    }
+}
+
+impl fmt::Display for NoCandidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.device, self.label, self.why)
+    }
+}
+
+/// The slots of the boot disk that cannot boot, and why.
+pub(crate) fn no_candidates(config: &Config<'_>, facts: &Facts) -> Vec<NoCandidate> {
+    if !config.wants_slots() {
+        return Vec::new();
+    }
+    let disk = candidates::slot_disk(config, facts).ok().flatten();
+    let slots = disk.map(|disk| ledger::slots(facts, disk)).into_iter().flatten();
+    slots
+        .filter_map(|device| {
+            let why = candidates::judge(config, facts, device).err()?;
+            let label = device.partition.as_ref().map(|partition| partition.label.to_string()).unwrap_or_default();
+            Some(NoCandidate { device: device.name.to_string(), label, why })
+        })
+        .collect()
 }
 
 /// All block devices of the images.

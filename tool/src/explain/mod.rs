@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let initramfs = args.initramfs.as_deref().map(Initramfs::open).transpose()?;
     let words = Words::read(&args.cmdline, initramfs.as_ref())?;
     let sector_size = args.sector_size.as_deref().and_then(|size| size.parse().ok());
-    let disks = Disks::open(&args.disk, Reading { sector_size, backup_table: words.trust_backup_table() })?;
+    let disks = Disks::open(&args.disk, Reading { sector_size, backup_table: words.reads_backup_table() })?;
     let inside = if args.look_inside { Some(Inside::new(&disks)?) } else { None };
 
     let explanation = explain(&words, initramfs.as_ref(), &disks, inside)?;
@@ -183,6 +183,7 @@ fn boot<'r>(
         Err(reason) => return Ok(Err(reason.to_string())),
     };
     explanation.candidates = selection.candidates.iter().map(Candidate::new).collect();
+    explanation.no_candidates = explanation::no_candidates(config, disks.facts());
     explanation.state = Some(explanation::state(&selection.state));
     if matches!(selection.state, StateChoice::Device { .. }) {
         explanation.not_checked.push(NOT_STATE);
@@ -190,8 +191,12 @@ fn boot<'r>(
     if let Err(why) = wait(config, &selection, disks, explanation) {
         return Ok(Err(why));
     }
-    let mut rehearsal = Rehearsal { disks, modules, inside, explanation };
+    let mut rehearsal = Rehearsal { disks, modules, inside, explanation, ledger: Vec::new(), then: None };
     let result = try_all(config, &selection, &mut Plan::new(), &mut rehearsal).map_err(|reason| reason.to_string());
+    rehearsal.explanation.afterwards = std::mem::take(&mut rehearsal.ledger);
+    if let Some(emergency) = rehearsal.then {
+        rehearsal.explanation.then = Some(words_of(emergency, initramfs));
+    }
     match rehearsal.inside.and_then(|mut inside| inside.refused.take()) {
         Some(refused) => Err(refused),
         None => Ok(result),
@@ -225,6 +230,10 @@ fn what_follows(config: &Config<'_>, initramfs: Option<&Initramfs>) -> &'static 
         OnFailure::Stop(emergency) => emergency,
         OnFailure::Next => config.emergency,
     };
+    words_of(emergency, initramfs)
+}
+
+fn words_of(emergency: Emergency, initramfs: Option<&Initramfs>) -> &'static str {
     match emergency {
         Emergency::Reboot => "the machine reboots",
         Emergency::Poweroff => "the machine powers off",

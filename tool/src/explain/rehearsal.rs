@@ -1,6 +1,8 @@
 //! A boot without a machine: the attempts of PID 1, carried out on disk images as far as they can be read.
 
+use boot_config::policy::Emergency;
 use deployment::candidates::{Candidate, Trust};
+use deployment::ledger::Change;
 use init::attempt::Boot;
 use init::execute::{NewRoot, System};
 use init::plan::{Action, Mount, Plan, VerityDevice};
@@ -26,6 +28,10 @@ pub(crate) struct Rehearsal<'r> {
     pub(crate) inside: Option<Inside<'r>>,
     /// What came to light.
     pub(crate) explanation: &'r mut Explanation,
+    /// What the boot ledger has been told since the last plan.
+    pub(crate) ledger: Vec<String>,
+    /// What follows when the boot ends in an error, where it is not what the command line says in any case.
+    pub(crate) then: Option<Emergency>,
 }
 
 impl Rehearsal<'_> {
@@ -42,8 +48,14 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         self
     }
 
+    fn write_down(&mut self, disk: &str, change: Change) -> Result<(), Reason> {
+        self.ledger.push(format!("{disk}: {change}"));
+        Ok(())
+    }
+
     fn planned(&mut self, plan: &Plan<'a>) {
-        self.explanation.attempts.push(Attempt::new(plan));
+        let ledger = std::mem::take(&mut self.ledger);
+        self.explanation.attempts.push(Attempt { ledger, ..Attempt::new(plan) });
     }
 
     fn degraded(&mut self, why: Reason) {
@@ -60,7 +72,11 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         }
     }
 
-    fn start(&mut self, root: &NewRoot<'_, 'a>) -> Result<(), Reason> {
+    fn then(&mut self, emergency: Emergency) {
+        self.then = Some(emergency);
+    }
+
+    fn start(&mut self, root: &NewRoot<'_, 'a>, _: &Candidate) -> Result<(), Reason> {
         if let Trust::Insecure(why) = root.plan().trust {
             self.explanation.insecure.push(why.to_string());
         }
@@ -110,6 +126,10 @@ impl System for Rehearsal<'_> {
             Some(inside) => inside.check_root(init),
             None => Ok(init::path!("{}", init.unwrap_or(UNKNOWN_INIT))),
         }
+    }
+
+    fn check_undone(&mut self) -> Result<(), Reason> {
+        Ok(())
     }
 
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason> {

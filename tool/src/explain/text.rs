@@ -16,16 +16,14 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         section(f, "devices", &table(&self.devices))?;
         let candidates = self.candidates.iter().enumerate();
-        let candidates: Vec<_> = candidates
-            .map(|(index, candidate)| {
-                format!("{}. {} ({}, {})", index + 1, candidate.name, candidate.kind, candidate.trust)
-            })
-            .collect();
+        let candidates: Vec<_> = candidates.map(|(index, candidate)| format!("{}. {candidate}", index + 1)).collect();
         section(f, "candidates", &candidates)?;
+        section(f, "slots that cannot boot", &self.no_candidates)?;
         section(f, "state", self.state.as_slice())?;
         for attempt in &self.attempts {
             write!(f, "{attempt}")?;
         }
+        section(f, "boot ledger, afterwards", &self.afterwards)?;
         section(f, "not looked at", &self.not_checked)?;
         self.remarks(f)?;
         self.verdict(f)
@@ -92,6 +90,9 @@ fn table(devices: &[Device]) -> Vec<String> {
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{HEADING}plan for {}{HEADING:#}", self.deployment)?;
+        for change in &self.ledger {
+            writeln!(f, "   0. {change}")?;
+        }
         for (index, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>4}. {step}", index + 1)?;
         }

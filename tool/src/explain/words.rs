@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use boot_config::{Sources, cmdline};
+use boot_config::{Config, Sources, cmdline};
 
 use super::initramfs::Initramfs;
 use crate::error::Error;
@@ -42,9 +42,11 @@ impl Words {
         Sources { drop_ins: &self.drop_ins, cmdline: &self.cmdline, ..Sources::default() }
     }
 
-    /// Whether `gpt` makes the kernel trust the backup of a partition table.
-    pub(crate) fn trust_backup_table(&self) -> bool {
-        cmdline::Words::new(&self.cmdline).any(|word| word.key == "gpt" && word.value.is_none())
+    /// Whether the backup of a partition table serves: `gpt` makes the kernel trust it, and of a disk with slots PID 1
+    /// makes the damaged copy anew.
+    pub(crate) fn reads_backup_table(&self) -> bool {
+        let repairs = Config::parse(self.sources()).is_ok_and(|config| config.wants_slots());
+        repairs || cmdline::Words::new(&self.cmdline).any(|word| word.key == "gpt" && word.value.is_none())
     }
 
     /// The size of the command line, where the kernel would cut it.
@@ -64,7 +66,7 @@ mod tests {
         fs::write(file.path(), "quiet gpt\n").unwrap();
         let words = Words::read(file.path().to_str().unwrap(), None).unwrap();
         assert_eq!(words.sources().cmdline, "quiet gpt\n");
-        assert!(words.trust_backup_table());
+        assert!(words.reads_backup_table());
         let error = Words::read("./nothing here", None).unwrap_err().to_string();
         assert_eq!(error, "cannot read the command line from ./nothing here: No such file or directory");
     }
@@ -73,7 +75,7 @@ mod tests {
     fn anything_else_is_the_text_whatever_files_there_are() {
         let words = Words::read("Cargo.toml root=/dev/vda gpt=1", None).unwrap();
         assert_eq!(words.sources().cmdline, "Cargo.toml root=/dev/vda gpt=1");
-        assert!(!words.trust_backup_table());
+        assert!(!words.reads_backup_table());
     }
 
     #[test]

@@ -49,6 +49,10 @@ impl System for Willing {
         Ok(init::path!("/sbin/init"))
     }
 
+    fn check_undone(&mut self) -> Result<(), Reason> {
+        Ok(())
+    }
+
     fn perform(&mut self, _: &Action<'_>) -> Result<(), Reason> {
         Ok(())
     }
@@ -84,7 +88,7 @@ fn written_by_pid1() -> String {
     let config = Config::parse(Sources { cmdline: CMDLINE, ..Sources::default() }).unwrap();
     let selection = select(&config, &machine()).unwrap();
     let mut plan = Plan::new();
-    plan.make(&config, &selection.candidates[0], &selection.state, &selection.devices).unwrap();
+    plan.make(&config, &selection.candidates[0], &selection.state, &selection.devices, false).unwrap();
     let mut report = Report::default();
     report.reached("start");
     report.failed("newer", &reason!("cannot verify root: \"quoted\""));
