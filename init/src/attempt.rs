@@ -6,8 +6,8 @@ use deployment::candidates::Candidate;
 
 use crate::execute::{Failed, NewRoot, System, execute};
 use crate::plan::{Plan, Scope, Selection, StateChoice};
-use crate::reason;
 use crate::text::Reason;
+use crate::{log, reason};
 
 /// Where candidates are tried: the machine itself, or the rehearsal of `surefoot explain`.
 pub trait Boot<'a> {

@@ -26,7 +26,7 @@ use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select};
 use crate::probe;
 use crate::report::Report;
 use crate::text::Reason;
-use crate::{log as kernel_log, modprobe, reason};
+use crate::{log, modprobe, reason};
 
 /// Starts: as the first program of the machine, or as the one that the kernel asks for modules.
 pub fn run(words: Words) -> ! {
@@ -34,7 +34,7 @@ pub fn run(words: Words) -> ! {
         modprobe::run(&words);
     }
     let mounted = early::mount_kernel_filesystems();
-    let unlimited = kernel_log::start();
+    let unlimited = log::start();
     let result = mounted.and_then(|()| boot(&words, &unlimited));
     let why = match result {
         Ok(never) => match never {},
@@ -52,7 +52,7 @@ static FACTS: Reserve<Facts> = Reserve::new(Facts::new());
 static PLAN: Reserve<Plan<'static>> = Reserve::new(Plan::new());
 
 #[inline(never)]
-fn boot(words: &Words, unlimited: &kernel_log::Unlimited) -> Result<Infallible, Reason> {
+fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason> {
     let started = sys::clock::since_boot();
     let mut report = Report::default();
     report.reached("start");
@@ -86,7 +86,7 @@ fn boot(words: &Words, unlimited: &kernel_log::Unlimited) -> Result<Infallible, 
 struct Attempts<'b, 'a> {
     config: &'b Config<'a>,
     words: &'b Words,
-    unlimited: &'b kernel_log::Unlimited,
+    unlimited: &'b log::Unlimited,
     modprobe: Option<&'b Modprobe>,
     kernel: Kernel<'b>,
     report: Report,
@@ -127,7 +127,7 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
 
 /// Says what is worth saying of the command line.
 fn announce(config: &Config<'_>) {
-    kernel_log::set_verbosity(config.verbosity);
+    log::set_verbosity(config.verbosity);
     failure::remember(match config.on_failure {
         OnFailure::Stop(emergency) => emergency,
         OnFailure::Next => config.emergency,

@@ -13,7 +13,7 @@ use crate::execute::NewRoot;
 use crate::json::Json;
 use crate::plan::{Action, Options, Plan};
 use crate::text::{Path, Reason};
-use crate::{places, reason};
+use crate::{log, places, reason};
 
 /// Version of the report's schema: raised when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u64 = 1;
