@@ -17,6 +17,7 @@ pub mod empty;
 pub mod errno;
 pub mod file;
 pub mod kernel_log;
+pub mod lending;
 pub mod mapping;
 pub mod module;
 pub mod mount;
