@@ -4,11 +4,11 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::Errno;
 use crate::file::{BorrowedFd, OwnedFd};
-use crate::text::c;
+use crate::text::{Room, c};
 
 /// Opens the block device at `path` for reading.
 pub fn open(path: &str) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(&*c(path)?, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+    rustix::fs::open(c(path, &mut Room::new())?, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
 /// Logical sector size in bytes (`BLKSSZGET`, ioctl_blk(2)).

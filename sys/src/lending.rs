@@ -28,7 +28,8 @@ impl<T> Place<T> {
     }
 
     fn lend(&'static self) -> Option<Lent<T>> {
-        (!self.lent.swap(true, Ordering::Acquire)).then_some(Lent(self))
+        let is_free = !self.lent.swap(true, Ordering::Acquire);
+        is_free.then(|| Lent(self))
     }
 }
 
@@ -84,6 +85,7 @@ mod tests {
         let (mut first, second) = (lend(&PLACES).unwrap(), lend(&PLACES).unwrap());
         *first = 1;
         assert_eq!((*first, *second), (1, 7));
+        assert!(lend(&PLACES).is_none());
         assert!(lend(&PLACES).is_none());
         drop(first);
         let again = lend(&PLACES).unwrap();

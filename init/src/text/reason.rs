@@ -94,8 +94,6 @@ macro_rules! reason {
 mod tests {
     use std::string::ToString;
 
-    use super::*;
-
     #[test]
     fn a_reason_is_a_text_of_its_own() {
         let reason = reason!("{} of {}", 1, 2);
