@@ -283,7 +283,7 @@ pub fn is_in_memory(path: &str) -> bool {
     const RAMFS_MAGIC: u64 = 0x8584_58f6;
     const TMPFS_MAGIC: u64 = 0x0102_1994;
     c(path, &mut Room::new())
-        .and_then(|path| rustix::fs::statfs(path))
+        .and_then(rustix::fs::statfs)
         .is_ok_and(|status| [RAMFS_MAGIC, TMPFS_MAGIC].map(Ok).contains(&u64::try_from(status.f_type)))
 }
 
