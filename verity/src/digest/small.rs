@@ -60,9 +60,11 @@ impl State {
         state.pad();
         let mut bytes = [0; MAX_DIGEST_SIZE];
         match &state.words {
-            Words::Sha1(words) => write(words.iter().flat_map(|word| word.to_be_bytes()), &mut bytes),
-            Words::Sha256(words) => write(words.iter().flat_map(|word| word.to_be_bytes()), &mut bytes),
-            Words::Sha512(words) => write(words.iter().flat_map(|word| word.to_be_bytes()), &mut bytes),
+            Words::Sha1(words) => write(words, &mut bytes),
+            Words::Sha256(words) => write(words, &mut bytes),
+            Words::Sha512(words) => {
+                bytes.as_chunks_mut().0.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_be_bytes());
+            }
         }
         bytes
     }
@@ -110,12 +112,13 @@ impl State {
     }
 }
 
-fn write(bytes: impl Iterator<Item = u8>, out: &mut [u8]) {
-    out.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+fn write(words: &[u32], out: &mut [u8]) {
+    out.as_chunks_mut().0.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_be_bytes());
 }
 
 /// Takes one block in (6.1.2, with the 16 words of the message schedule that are still needed). The crate `sha1` has no
 /// small form of this.
+#[expect(clippy::many_single_char_names, reason = "the names of the standard")]
 fn compress_sha1(words: &mut [u32; 5], block: &[u8; BLOCK]) {
     let mut schedule = [0; 16];
     for (word, bytes) in schedule.iter_mut().zip(block.as_chunks().0) {
