@@ -74,42 +74,46 @@ impl Attributes {
 }
 
 /// Why a filesystem could not be mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MountError {
     /// The system call that failed.
     pub call: &'static str,
     /// What it answered.
     pub errno: Errno,
-    /// The kernel's own words, where the filesystem has any (fsopen(2), "message retrieval").
-    pub message: String<MAX_MESSAGE>,
 }
+
+/// The kernel's own words about a mount, where the filesystem has any (fsopen(2), "message retrieval").
+pub type Message = String<MAX_MESSAGE>;
 
 /// Mounts a filesystem at `target` (fsopen(2), fsconfig(2), fsmount(2), move_mount(2)).
 ///
 /// `source` is a device path or a name to show; `options` are the filesystem's own, `key` or `key=value`, among them
-/// `ro` where the filesystem itself is not to write.
+/// `ro` where the filesystem itself is not to write. What the kernel says of a mount that fails goes to `message`.
 pub fn filesystem(
     kind: &str,
     source: &str,
     options: &mut dyn Iterator<Item = &str>,
     attributes: Attributes,
     target: &str,
+    message: &mut Message,
 ) -> Result<(), MountError> {
-    let failed = |call| move |errno| MountError { call, errno, message: String::new() };
+    let failed = |call| move |errno| MountError { call, errno };
     let context = c(kind, &mut Room::new())
         .and_then(|kind| fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC))
         .map_err(failed("fsopen"))?;
-    let create = || -> Result<_, (&'static str, Errno)> {
-        let configure = |result: Result<(), Errno>| result.map_err(|errno| ("fsconfig", errno));
-        configure(set_string(context.as_fd(), "source", source))?;
+    let configure = || -> Result<(), Errno> {
+        set_string(context.as_fd(), "source", source)?;
         for option in options {
-            configure(set_option(context.as_fd(), option))?;
+            set_option(context.as_fd(), option)?;
         }
-        configure(fsconfig_create(context.as_fd()))?;
-        let attributes = attributes.as_mount_attributes();
-        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(|errno| ("fsmount", errno))
+        fsconfig_create(context.as_fd())
     };
-    let mount = create().map_err(|(call, errno)| MountError { call, errno, message: message(context.as_fd()) })?;
+    let create = || {
+        configure().map_err(failed("fsconfig"))?;
+        let attributes = attributes.as_mount_attributes();
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed("fsmount"))
+    };
+    let mount = create().inspect_err(|_| read_message(context.as_fd(), message))?;
     c(target, &mut Room::new())
         .and_then(|target| {
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
@@ -129,9 +133,8 @@ fn set_string(context: BorrowedFd<'_>, key: &str, value: &str) -> Result<(), Err
     fsconfig_set_string(context, c(key, &mut Room::new())?, c(value, &mut Room::new())?)
 }
 
-/// The messages that the filesystem left in its context, joined: lines `e …`, `w …`, `i …`, one for each read(2).
-fn message(context: BorrowedFd<'_>) -> String<MAX_MESSAGE> {
-    let mut all = String::new();
+/// Appends the messages that the filesystem left in its context, joined: lines `e …`, `w …`, `i …`, one for each read(2).
+fn read_message(context: BorrowedFd<'_>, all: &mut Message) {
     let mut buffer = [0; MAX_MESSAGE];
     while let Ok(length @ 1..) = rustix::io::read(context, &mut buffer) {
         let text = buffer.get(..length).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default();
@@ -142,7 +145,6 @@ fn message(context: BorrowedFd<'_>) -> String<MAX_MESSAGE> {
             let _ = write!(all, "{separator}{text}");
         }
     }
-    all
 }
 
 /// Makes the directory at `source` visible at `target` too, with `attributes` of its own.
