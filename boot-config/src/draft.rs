@@ -1,10 +1,10 @@
 //! A configuration while its words are still being read, one source after the other.
 
-use heapless::Vec;
+use heapless::{Vec, VecView};
 use verity::RootHash;
 
 use crate::cmdline::Word;
-use crate::config::{Config, MAX_DIRECTORIES, MAX_OPTIONS, UnknownKey, VerityOptions};
+use crate::config::{Config, MAX_DIRECTORIES, UnknownKey, VerityOptions};
 use crate::error::{Cause, ConfigError, Setting, Source, Why};
 use crate::keys::{KEYS, Repeat};
 use crate::module::same_module;
@@ -171,16 +171,13 @@ pub(crate) fn filesystem_device<'a>(
 }
 
 /// Appends the text of a word of mount options.
-pub(crate) fn push_options<'a>(
-    list: &mut Vec<&'a str, MAX_OPTIONS>,
-    value: Option<&'a str>,
-) -> Result<(), Refusal<'a>> {
+pub(crate) fn push_options<'a>(list: &mut VecView<&'a str>, value: Option<&'a str>) -> Result<(), Refusal<'a>> {
     push(list, values::required(value)?, "MAX_OPTIONS")
 }
 
 /// Appends the modules of a comma-separated list, each once.
-pub(crate) fn push_modules<'a, const N: usize>(
-    list: &mut Vec<&'a str, N>,
+pub(crate) fn push_modules<'a>(
+    list: &mut VecView<&'a str>,
     value: Option<&'a str>,
     constant: &'static str,
 ) -> Result<(), Refusal<'a>> {
@@ -193,6 +190,6 @@ pub(crate) fn push_modules<'a, const N: usize>(
 }
 
 /// Appends to a list, or says which constant limits it.
-fn push<'a, T, const N: usize>(list: &mut Vec<T, N>, item: T, constant: &'static str) -> Result<(), Refusal<'a>> {
-    list.push(item).map_err(|_| Refusal::TooMany { constant, limit: N })
+fn push<'a, T>(list: &mut VecView<T>, item: T, constant: &'static str) -> Result<(), Refusal<'a>> {
+    list.push(item).map_err(|_| Refusal::TooMany { constant, limit: list.capacity() })
 }

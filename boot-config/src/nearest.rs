@@ -9,12 +9,19 @@ const MAX_NAME: usize = 32;
 /// The `surefoot.` key next to `key` by the number of typing mistakes, if at most a third of its name is mistyped.
 pub(crate) fn nearest_key(key: &str) -> Option<&'static str> {
     let typed = key.strip_prefix(PREFIX)?;
-    let ours = KEYS.iter().filter_map(|known| Some((known.name, known.name.strip_prefix(PREFIX)?)));
-    let distances = ours.filter_map(|(known, name)| {
+    let mut nearest = None;
+    let mut least = usize::MAX;
+    for known in KEYS {
+        let Some(name) = known.name.strip_prefix(PREFIX) else { continue };
         let allowed = name.len().max(typed.len()).div_ceil(3);
-        distance(typed.as_bytes(), name.as_bytes()).filter(|distance| *distance <= allowed).map(|d| (d, known))
-    });
-    distances.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+        if let Some(distance) = distance(typed.as_bytes(), name.as_bytes())
+            && distance <= allowed
+            && distance < least
+        {
+            (nearest, least) = (Some(known.name), distance);
+        }
+    }
+    nearest
 }
 
 /// How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b` (the optimal string

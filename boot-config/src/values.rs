@@ -62,10 +62,15 @@ pub(crate) fn program(value: Option<&str>) -> Read<&str> {
     if path.starts_with('/') { Ok(path) } else { Err(Why::Text("not an absolute path")) }
 }
 
-/// A number of decimal digits alone.
-fn number(text: &str) -> Read<u32> {
+/// A number of decimal digits alone, if it fits.
+fn digits(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or(Why::Text("not a whole number from 0 to 4294967295"))
+    text.parse().ok().filter(|_| digits)
+}
+
+fn number(text: &str) -> Read<u32> {
+    let number = digits(text).and_then(|number| u32::try_from(number).ok());
+    number.ok_or(Why::Text("not a whole number from 0 to 4294967295"))
 }
 
 pub(crate) fn deadline(value: Option<&str>) -> Read<Deadline> {
@@ -231,8 +236,7 @@ fn directory_word(value: &str) -> (&str, Option<&str>) {
 fn tmpfs_size(options: Option<&str>) -> Read<Option<&str>> {
     let Some(options) = options else { return Ok(None) };
     let size = options.strip_prefix("size=").ok_or(NO_SIZE)?;
-    let digits = size.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G', '%']).unwrap_or(size);
-    number(digits).map_err(|_| NO_SIZE)?;
+    number(size.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G', '%']).unwrap_or(size)).map_err(|_| NO_SIZE)?;
     Ok(Some(size))
 }
 
@@ -289,8 +293,7 @@ fn set_corruption(options: &mut VerityOptions, corruption: Corruption) -> Read<(
 
 /// The superblock's place, in bytes from the start of the hash device.
 fn hash_offset(text: &str) -> Read<u64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let offset = text.parse::<u64>().ok().filter(|offset| digits && offset.is_multiple_of(512));
+    let offset = digits(text).filter(|offset| offset.is_multiple_of(512));
     offset.ok_or(Why::Text("hash-offset is not a number of bytes that 512 divides"))
 }
 

@@ -1,6 +1,7 @@
 //! Numbers and texts at fixed places of an on-disk structure.
 
 use heapless::String;
+use heapless::string::StringView;
 
 /// The bytes of an on-disk structure. Whatever lies past their end reads as zero, as behind the end of a device.
 #[derive(Clone, Copy)]
@@ -60,13 +61,17 @@ impl Bytes<'_> {
     /// what does not fit into `N` bytes is left off.
     pub(crate) fn utf16<const N: usize>(self, offset: usize, units: usize) -> String<N, u8> {
         let mut text = String::new();
+        self.decode_utf16(offset, units, &mut text);
+        text
+    }
+
+    fn decode_utf16(self, offset: usize, units: usize, text: &mut StringView<u8>) {
         let units = (0..units).map(|unit| self.le16(offset.saturating_add(unit.saturating_mul(2))));
         for character in char::decode_utf16(units.take_while(|unit| *unit != 0)) {
             if text.push(character.unwrap_or(char::REPLACEMENT_CHARACTER)).is_err() {
                 break;
             }
         }
-        text
     }
 }
 

@@ -8,8 +8,8 @@ use deployment::ledger::Change;
 
 use crate::execute::{Failed, NewRoot, System, execute};
 use crate::plan::{Ledger, Plan, Scope, Selection, StateChoice};
-use crate::reason;
 use crate::text::Reason;
+use crate::{log, reason};
 
 /// Where candidates are tried: the machine itself, or the rehearsal of `surefoot explain`.
 pub trait Boot<'a> {

@@ -30,7 +30,7 @@ use crate::probe;
 use crate::report::Report;
 use crate::text::Reason;
 use crate::watchdog::Watchdog;
-use crate::{log as kernel_log, modprobe, reason};
+use crate::{log, modprobe, reason};
 
 /// Starts: as the first program of the machine, or as the one that the kernel asks for modules.
 pub fn run(words: Words) -> ! {
@@ -38,7 +38,7 @@ pub fn run(words: Words) -> ! {
         modprobe::run(&words);
     }
     let mounted = early::mount_kernel_filesystems();
-    let unlimited = kernel_log::start();
+    let unlimited = log::start();
     let result = mounted.and_then(|()| boot(&words, &unlimited));
     let why = match result {
         Ok(never) => match never {},
@@ -56,7 +56,7 @@ static FACTS: Reserve<Facts> = Reserve::new(Facts::new());
 static PLAN: Reserve<Plan<'static>> = Reserve::new(Plan::new());
 
 #[inline(never)]
-fn boot(words: &Words, unlimited: &kernel_log::Unlimited) -> Result<Infallible, Reason> {
+fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason> {
     let started = sys::clock::since_boot();
     let mut report = Report::default();
     report.reached("start");
@@ -99,7 +99,7 @@ struct Attempts<'b, 'a> {
     config: &'b Config<'a>,
     facts: &'b Facts,
     words: &'b Words,
-    unlimited: &'b kernel_log::Unlimited,
+    unlimited: &'b log::Unlimited,
     modprobe: Option<&'b Modprobe>,
     kernel: Kernel<'b>,
     watchdog: Watchdog,
@@ -157,7 +157,7 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
 
 /// Says what is worth saying of the command line.
 fn announce(config: &Config<'_>) {
-    kernel_log::set_verbosity(config.verbosity);
+    log::set_verbosity(config.verbosity);
     failure::remember(match config.on_failure {
         OnFailure::Stop(emergency) => emergency,
         OnFailure::Next => config.emergency,

@@ -9,7 +9,7 @@ use sys::uevent::{Event, MAX_EVENT, Received, Socket};
 
 use crate::load::Tree;
 use crate::text::Reason;
-use crate::{path, reason};
+use crate::{log, path, reason};
 
 /// Longest `modalias` of a device; input devices have the longest ones, storage is far below.
 const ALIAS_CAPACITY: usize = 512;

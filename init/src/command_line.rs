@@ -9,7 +9,7 @@ use sys::file;
 use sys::reserve::Reserve;
 
 use crate::text::Reason;
-use crate::{path, reason};
+use crate::{log, path, reason};
 
 /// Bytes of `/proc/cmdline`. The kernel keeps 2,048 on x86-64 (`COMMAND_LINE_SIZE`), more elsewhere.
 const CMDLINE_BYTES: usize = 8 * 1024;

@@ -2,7 +2,7 @@
 
 use sys::errno::Explained;
 use sys::file;
-use sys::mount::{self, Attributes};
+use sys::mount::{self, Attributes, Message};
 use sys::process;
 
 use crate::places;
@@ -34,7 +34,7 @@ pub fn mount_kernel_filesystems() -> Result<(), Reason> {
         // A mount point that is missing shows in the mount's own error.
         let _ = file::make_directory(target, 0o755);
         let mut options = options.split(',').filter(|option| !option.is_empty());
-        mount::filesystem(kind, kind, &mut options, attributes, target)
+        mount::filesystem(kind, kind, &mut options, attributes, target, &mut Message::new())
             .map_err(|error| reason!("cannot mount {kind} on {target}: {}: {}", error.call, Explained(error.errno)))?;
     }
     // With no /dev/console in the initramfs the kernel starts PID 1 without open files; without a console at all the

@@ -3,7 +3,7 @@
 
 use heapless::String;
 use sys::file;
-use sys::mount::{self, Attributes};
+use sys::mount::{self, Attributes, Message};
 use verity::Uuid;
 
 /// Where the kernel shows the firmware's variables.
@@ -21,7 +21,8 @@ pub fn loader_partition() -> Option<Uuid> {
         return None;
     }
     let attributes = Attributes::NO_SUID.with(Attributes::NO_DEVICES).with(Attributes::NO_EXECUTION);
-    let mounted = mount::filesystem("efivarfs", "efivarfs", &mut ["ro"].into_iter(), attributes, VARIABLES);
+    let mounted =
+        mount::filesystem("efivarfs", "efivarfs", &mut ["ro"].into_iter(), attributes, VARIABLES, &mut Message::new());
     let mut buffer = [0; ATTRIBUTES_SIZE + 2 * (UUID_LENGTH + 1)];
     let partition = file::read(VARIABLE, &mut buffer).ok().and_then(parse);
     if mounted.is_ok() {

@@ -8,6 +8,8 @@ use boot_config::policy::Emergency;
 use sys::errno::Explained;
 use sys::process::{self, Ending};
 
+use crate::log;
+
 /// How long the last message stays on the screen before the machine restarts or goes off.
 const VISIBLE: Duration = Duration::from_secs(10);
 

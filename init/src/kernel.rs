@@ -20,7 +20,7 @@ use crate::load::Tree;
 use crate::plan::{Action, Device, Mount, VerityDevice};
 use crate::text::{Path, Reason};
 use crate::verity_device::{Prepared, prepare};
-use crate::{mounting, new_root, path, places, reason};
+use crate::{log, mounting, new_root, path, places, reason};
 
 /// Verity devices that one boot makes: root and usr.
 const MAX_VERITY_DEVICES: usize = 2;

@@ -13,7 +13,7 @@ use sys::mapping::Mapping;
 use crate::modules::name::InSysfs;
 use crate::modules::{Module, ModuleIndex, Order};
 use crate::text::{Path, Reason};
-use crate::{path, reason};
+use crate::{log, path, reason};
 
 /// Longest parameter text of one module.
 const PARAMETERS_CAPACITY: usize = 512;

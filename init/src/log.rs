@@ -1,6 +1,6 @@
 //! The one logger: everything goes to the kernel's log, and what matters to the console as well.
 
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use boot_config::policy::Verbosity;
@@ -21,6 +21,29 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 /// How many lines the kernel takes from programs: `on`, `off` or `ratelimit`.
 const LIMIT: &str = "/proc/sys/kernel/printk_devkmsg";
 
+/// One line of the log. The macros of the crate `log` repeat the check of the level, the module's name and the place in
+/// the source at every line; the kernel's log has none of them, so the macros of this module share this function.
+#[cold]
+#[inline(never)]
+pub fn line(level: Level, arguments: fmt::Arguments<'_>) {
+    ::log::log!(level, "{arguments}");
+}
+
+macro_rules! error {
+    ($($part:tt)*) => { $crate::log::line(::log::Level::Error, ::core::format_args!($($part)*)) };
+}
+// A macro of the name `warn` would be confused with the attribute.
+macro_rules! warning {
+    ($($part:tt)*) => { $crate::log::line(::log::Level::Warn, ::core::format_args!($($part)*)) };
+}
+macro_rules! info {
+    ($($part:tt)*) => { $crate::log::line(::log::Level::Info, ::core::format_args!($($part)*)) };
+}
+macro_rules! debug {
+    ($($part:tt)*) => { $crate::log::line(::log::Level::Debug, ::core::format_args!($($part)*)) };
+}
+pub(crate) use {debug, error, info, warning as warn};
+
 /// The kernel's setting of `printk_devkmsg` from before, to be put back.
 #[derive(Debug)]
 pub struct Unlimited(Option<String<16>>);
@@ -28,8 +51,8 @@ pub struct Unlimited(Option<String<16>>);
 /// Starts logging. Before this, and where `/dev/kmsg` cannot be written, lines are lost.
 pub fn start() -> Unlimited {
     // Only a second logger could make this fail, and there is none.
-    let _ = log::set_logger(&KernelLog);
-    log::set_max_level(LevelFilter::Debug);
+    let _ = ::log::set_logger(&KernelLog);
+    ::log::set_max_level(LevelFilter::Debug);
     let mut buffer = [0; 16];
     let before = file::read_text(LIMIT, &mut buffer).ok().and_then(|text| String::try_from(text).ok());
     // The kernel drops lines of a program that writes more than ten in five seconds, unless told not to.

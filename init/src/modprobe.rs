@@ -7,8 +7,8 @@ use sys::start::Words;
 
 use crate::command_line;
 use crate::load::Tree;
-use crate::reason;
 use crate::text::Reason;
+use crate::{log, reason};
 
 /// What anyone is told who starts this program as anything but PID 1.
 const REFUSAL: &str = concat!(

@@ -6,7 +6,7 @@ use heapless::String;
 use overlay::mount_options::MountFlags;
 use sys::errno::Explained;
 use sys::file;
-use sys::mount::{self, Attributes, MountError};
+use sys::mount::{self, Attributes, Message, MountError};
 
 use crate::plan::{Mount, Source};
 use crate::text::{Path, Reason};
@@ -18,7 +18,7 @@ const OPTIONS_CAPACITY: usize = 2048;
 /// Longest list of all mounts, while there is nothing but the initramfs and the kernel's own filesystems.
 const MOUNTS_CAPACITY: usize = 4096;
 
-/// What separates options in the text that is handed to `sys`: no option of a command line can hold it.
+/// What separates options in the text that [`options_of`] writes: no option of a command line can hold it.
 const SEPARATOR: char = '\n';
 
 /// Flags that each mount has for itself, as attributes of mount_setattr(2).
@@ -52,8 +52,9 @@ pub fn mount(mount: &Mount<'_>) -> Result<(), Reason> {
     options_of(mount, &mut options).map_err(|_| reason!("its options are longer than {OPTIONS_CAPACITY} bytes"))?;
     let mut options = options.split(SEPARATOR).filter(|option| !option.is_empty());
     let source = path!("{}", mount.source);
-    mount::filesystem(mount.source.kind(), &source, &mut options, attributes, &mount.target)
-        .map_err(|error| explain(&error))
+    let mut message = Message::new();
+    mount::filesystem(mount.source.kind(), &source, &mut options, attributes, &mount.target, &mut message)
+        .map_err(|error| explain(error, &message))
 }
 
 /// Checks that nothing is mounted any more where plans mount.
@@ -69,27 +70,27 @@ pub fn check_unmounted() -> Result<(), Reason> {
     }
 }
 
-fn explain(MountError { call, errno, message }: &MountError) -> Reason {
+fn explain(MountError { call, errno }: MountError, message: &str) -> Reason {
     let separator = if message.is_empty() { "" } else { ": " };
-    reason!("{call}: {}{separator}{message}", Explained(*errno))
+    reason!("{call}: {}{separator}{message}", Explained(errno))
 }
 
-/// Writes the filesystem's own options, `key` or `key=value`.
+/// Writes the filesystem's own options, `key` or `key=value`, one a line.
 fn options_of(mount: &Mount<'_>, text: &mut String<OPTIONS_CAPACITY>) -> core::fmt::Result {
     for (_, key) in KEYS.iter().filter(|(flag, _)| mount.flags.contains(*flag)) {
-        write!(text, "{key}{SEPARATOR}")?;
+        writeln!(text, "{key}")?;
     }
     match &mount.source {
         Source::Filesystem { options, .. } => options.filesystem.iter().try_for_each(|option| match option.value {
-            Some(value) => write!(text, "{}={value}{SEPARATOR}", option.name),
-            None => write!(text, "{}{SEPARATOR}", option.name),
+            Some(value) => writeln!(text, "{}={value}", option.name),
+            None => writeln!(text, "{}", option.name),
         }),
         Source::Tmpfs { size, mode } => {
-            write!(text, "mode={mode:o}{SEPARATOR}")?;
-            size.map_or(Ok(()), |size| write!(text, "size={size}{SEPARATOR}"))
+            writeln!(text, "mode={mode:o}")?;
+            size.map_or(Ok(()), |size| writeln!(text, "size={size}"))
         }
         Source::Overlay { options } => {
-            options.parameters().try_for_each(|(key, value)| write!(text, "{key}={value}{SEPARATOR}"))
+            options.parameters().iter().try_for_each(|(key, value)| writeln!(text, "{key}={value}"))
         }
         Source::Bind { .. } => Ok(()),
     }

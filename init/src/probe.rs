@@ -6,7 +6,7 @@ use heapless::{String, Vec};
 use sys::file;
 
 use crate::disk::{Disk as OpenDisk, SYSFS_SECTOR, attribute, attribute_path};
-use crate::path;
+use crate::{log, path};
 
 /// Most disks that one look finds; the facts themselves are limited further.
 const MAX_DISKS: usize = 256;

@@ -16,7 +16,7 @@ use crate::execute::NewRoot;
 use crate::json::Json;
 use crate::plan::{Action, Options, Plan};
 use crate::text::{Path, Reason};
-use crate::{places, reason};
+use crate::{log, places, reason};
 
 /// Version of the report's schema: raised when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u64 = 1;
@@ -99,7 +99,7 @@ impl Report {
 
     /// Notes which candidate boots, after those that failed.
     pub(crate) fn chose(&mut self, config: &Config<'_>, facts: &Facts, candidate: &Candidate) {
-        let failure = self.failures.first().map(|failure| (failure.name.as_str(), failure.reason.as_str()));
+        let failure = self.failures.first().map(|failure| (&*failure.name, &*failure.reason));
         self.choice.made(config, facts, candidate, failure);
     }
 

@@ -90,28 +90,31 @@ impl OverlayOptions {
     }
 
     /// Each option with its value, in the order in which they are written.
-    pub fn parameters(&self) -> impl Iterator<Item = (&'static str, ParameterValue<'_>)> {
-        let writable = self.writable.iter().flat_map(|writable| {
-            [("upperdir", ParameterValue::path(&writable.upper)), ("workdir", ParameterValue::path(&writable.work))]
-        });
-        let switches = [
-            ("index", ParameterValue(Value::Switch(self.features.index))),
-            ("metacopy", ParameterValue(Value::Switch(self.features.metacopy))),
-            ("redirect_dir", ParameterValue(Value::Switch(self.features.redirect_dir))),
-            ("xino", ParameterValue(Value::Switch(self.features.xino))),
+    #[inline(never)]
+    pub fn parameters(&self) -> Parameters<'_> {
+        let Features { index, metacopy, redirect_dir, xino } = self.features;
+        let path = |path| Value::Paths(core::slice::from_ref(path));
+        let all = [
+            ("lowerdir", Some(Value::Paths(&self.lower))),
+            ("upperdir", self.writable.as_ref().map(|writable| path(&writable.upper))),
+            ("workdir", self.writable.as_ref().map(|writable| path(&writable.work))),
+            ("index", Some(Value::Switch(index))),
+            ("metacopy", Some(Value::Switch(metacopy))),
+            ("redirect_dir", Some(Value::Switch(redirect_dir))),
+            ("xino", Some(Value::Switch(xino))),
         ];
-        core::iter::once(("lowerdir", ParameterValue(Value::Paths(&self.lower)))).chain(writable).chain(switches)
+        all.into_iter().filter_map(|(name, value)| Some((name, ParameterValue(value?)))).collect()
     }
 }
 
 impl fmt::Display for OverlayOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";
-        self.parameters().try_for_each(|(name, value)| {
+        for (name, value) in &self.parameters() {
             write!(f, "{comma}{name}={value}")?;
             comma = ",";
-            Ok(())
-        })
+        }
+        Ok(())
     }
 }
 
@@ -148,6 +151,9 @@ impl FromStr for OverlayOptions {
     }
 }
 
+/// Options with their values.
+pub type Parameters<'a> = Vec<(&'static str, ParameterValue<'a>), 7>;
+
 /// The value of one option; its text is escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct ParameterValue<'a>(Value<'a>);
@@ -156,12 +162,6 @@ pub struct ParameterValue<'a>(Value<'a>);
 enum Value<'a> {
     Paths(&'a [LayerPath]),
     Switch(Switch),
-}
-
-impl<'a> ParameterValue<'a> {
-    fn path(path: &'a LayerPath) -> Self {
-        Self(Value::Paths(core::slice::from_ref(path)))
-    }
 }
 
 impl fmt::Display for ParameterValue<'_> {

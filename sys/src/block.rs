@@ -7,16 +7,16 @@ use rustix::fs::{Mode, OFlags};
 use crate::Errno;
 use crate::call::system_call;
 use crate::file::{BorrowedFd, OwnedFd};
-use crate::text::c;
+use crate::text::{Room, c};
 
 /// Opens the block device at `path` for reading.
 pub fn open(path: &str) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(&*c(path)?, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+    rustix::fs::open(c(path, &mut Room::new())?, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
 /// Opens the block device at `path` for reading and writing.
 pub fn open_writable(path: &str) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(&*c(path)?, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+    rustix::fs::open(c(path, &mut Room::new())?, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
 /// Puts all that was written to the device on its medium (fdatasync(2), which flushes the drive's own cache too).

@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, T
 
 use crate::directory::each_entry;
 use crate::file::{AsFd, BorrowedFd, OwnedFd};
-use crate::text::c;
+use crate::text::{Room, c};
 use crate::{Errno, file};
 
 /// Deepest folder that is copied; a deeper tree is an error (`ELOOP`).
@@ -36,8 +36,9 @@ pub fn directory(source: &str, partial: &str, target: &str, depth: Depth) -> Res
         crate::empty::directory(partial)?;
         file::remove_directory(partial)?;
     }
-    let (source, partial_path) = (&*c(source)?, &*c(partial)?);
-    let from = open_directory(CWD, source)?;
+    let mut room = Room::new();
+    let partial_path = c(partial, &mut room)?;
+    let from = open_directory(CWD, c(source, &mut Room::new())?)?;
     let status = rustix::fs::fstat(&from)?;
     rustix::fs::mkdirat(CWD, partial_path, Mode::from_raw_mode(0o700))?;
     let to = open_directory(CWD, partial_path)?;
@@ -46,7 +47,7 @@ pub fn directory(source: &str, partial: &str, target: &str, depth: Depth) -> Res
     }
     describe(from.as_fd(), to.as_fd(), &status)?;
     rustix::fs::syncfs(&to)?;
-    rustix::fs::renameat_with(CWD, partial_path, CWD, &*c(target)?, RenameFlags::NOREPLACE)?;
+    rustix::fs::renameat_with(CWD, partial_path, CWD, c(target, &mut Room::new())?, RenameFlags::NOREPLACE)?;
     rustix::fs::syncfs(&to)
 }
 

@@ -7,13 +7,13 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use crate::Errno;
 use crate::directory::each_entry;
 use crate::file::{AsFd, BorrowedFd};
-use crate::text::c;
+use crate::text::{Room, c};
 
 /// Deletes what is in the directory at `path` and below, but nothing that lies on another filesystem (a mount is
 /// neither entered nor removed). Entries that cannot be removed are passed over.
 pub fn directory(path: &str) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let directory = rustix::fs::open(&*c(path)?, flags, Mode::empty())?;
+    let directory = rustix::fs::open(c(path, &mut Room::new())?, flags, Mode::empty())?;
     let device = rustix::fs::fstat(&directory)?.st_dev;
     remove_all(directory.as_fd(), device, MAX_DEPTH);
     Ok(())

@@ -7,7 +7,7 @@ pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::Errno;
 use crate::directory::each_entry;
-use crate::text::c;
+use crate::text::{Room, c};
 
 /// Bytes of the buffer that one directory listing reads into (getdents64(2)).
 const DIRECTORY_BUFFER: usize = 4096;
@@ -33,7 +33,7 @@ pub fn open(path: &str, access: Access) -> Result<OwnedFd, Errno> {
         Access::Append => OFlags::WRONLY | OFlags::APPEND,
         Access::Create => OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC,
     };
-    rustix::fs::open(&*c(path)?, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::from_raw_mode(0o644))
+    rustix::fs::open(c(path, &mut Room::new())?, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::from_raw_mode(0o644))
 }
 
 /// Fills `buffer` from `file` until the end of either; gives the part that was filled.
@@ -149,12 +149,14 @@ pub fn create(path: &str, bytes: &[u8]) -> Result<(), Errno> {
 
 /// Whether something is at `path` (symbolic links followed).
 pub fn exists(path: &str) -> bool {
-    c(path).and_then(|path| rustix::fs::accessat(CWD, &*path, rustix::fs::Access::EXISTS, AtFlags::empty())).is_ok()
+    c(path, &mut Room::new())
+        .and_then(|path| rustix::fs::accessat(CWD, path, rustix::fs::Access::EXISTS, AtFlags::empty()))
+        .is_ok()
 }
 
 /// Makes a directory with `mode`. One that exists is fine; anything else at `path` is an error (`ENOTDIR`).
 pub fn make_directory(path: &str, mode: u32) -> Result<(), Errno> {
-    match rustix::fs::mkdirat(CWD, &*c(path)?, Mode::from_raw_mode(mode)) {
+    match rustix::fs::mkdirat(CWD, c(path, &mut Room::new())?, Mode::from_raw_mode(mode)) {
         Err(Errno::EXIST) if is_directory(path) => Ok(()),
         Err(Errno::EXIST) => Err(Errno::NOTDIR),
         other => other,
@@ -163,14 +165,15 @@ pub fn make_directory(path: &str, mode: u32) -> Result<(), Errno> {
 
 /// Whether `path` itself, no link followed, is a directory.
 pub fn is_directory(path: &str) -> bool {
-    c(path)
-        .and_then(|path| rustix::fs::statat(CWD, &*path, AtFlags::SYMLINK_NOFOLLOW))
+    c(path, &mut Room::new())
+        .and_then(|path| rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW))
         .is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Directory)
 }
 
 /// Makes the symbolic link `path` that leads to `destination`; an existing link is replaced.
 pub fn link(destination: &str, path: &str) -> Result<(), Errno> {
-    let (destination, path) = (&*c(destination)?, &*c(path)?);
+    let (mut room, mut path_room) = (Room::new(), Room::new());
+    let (destination, path) = (c(destination, &mut room)?, c(path, &mut path_room)?);
     match rustix::fs::symlinkat(destination, CWD, path) {
         Err(Errno::EXIST) => {
             rustix::fs::unlinkat(CWD, path, AtFlags::empty())?;
@@ -187,18 +190,18 @@ pub fn read_link<'b>(path: &str, buffer: &'b mut [u8]) -> Result<&'b str, Errno>
 
 /// As [`read_link`], for `name` in `directory`.
 pub fn read_link_at<'b>(directory: BorrowedFd<'_>, name: &str, buffer: &'b mut [u8]) -> Result<&'b str, Errno> {
-    let length = rustix::fs::readlinkat_raw(directory, &*c(name)?, &mut *buffer)?;
+    let length = rustix::fs::readlinkat_raw(directory, c(name, &mut Room::new())?, &mut *buffer)?;
     core::str::from_utf8(buffer.get(..length).unwrap_or_default()).map_err(|_| Errno::BADMSG)
 }
 
 /// Removes the file or link at `path` (unlink(2)).
 pub fn remove(path: &str) -> Result<(), Errno> {
-    rustix::fs::unlinkat(CWD, &*c(path)?, AtFlags::empty())
+    rustix::fs::unlinkat(CWD, c(path, &mut Room::new())?, AtFlags::empty())
 }
 
 /// Removes the empty directory at `path` (rmdir(2)).
 pub fn remove_directory(path: &str) -> Result<(), Errno> {
-    rustix::fs::unlinkat(CWD, &*c(path)?, AtFlags::REMOVEDIR)
+    rustix::fs::unlinkat(CWD, c(path, &mut Room::new())?, AtFlags::REMOVEDIR)
 }
 
 /// How [`open_beneath`] treats symbolic links (openat2(2)).
@@ -216,12 +219,12 @@ pub fn open_beneath(directory: BorrowedFd<'_>, path: &str, links: Links) -> Resu
         Links::FollowInside => ResolveFlags::IN_ROOT,
         Links::Refuse => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
     } | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(directory, &*c(path)?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+    rustix::fs::openat2(directory, c(path, &mut Room::new())?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
 /// A handle on the directory at `path` (`O_PATH`).
 pub fn open_directory(path: &str) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(&*c(path)?, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    rustix::fs::open(c(path, &mut Room::new())?, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// What is known of a file without opening it (stat(2)).
@@ -279,14 +282,14 @@ pub fn status(file: BorrowedFd<'_>) -> Result<Status, Errno> {
 
 /// The status of what is at `path`, links followed.
 pub fn status_of(path: &str) -> Result<Status, Errno> {
-    rustix::fs::stat(&*c(path)?).map(Status::from)
+    rustix::fs::stat(c(path, &mut Room::new())?).map(Status::from)
 }
 
 /// Calls `visit` with the name of every entry of the directory at `path`, in the kernel's order; stops where it gives
 /// `false`. Names that are not UTF-8 are passed over, for no name that surefoot looks for is.
 pub fn visit_directory(path: &str, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(&*c(path)?, flags, Mode::empty())?;
+    let directory = rustix::fs::open(c(path, &mut Room::new())?, flags, Mode::empty())?;
     let mut buffer = [0; DIRECTORY_BUFFER];
     each_entry(directory.as_fd(), &mut buffer, &mut |name| Ok(name.to_str().map_or(true, &mut *visit)))
 }
@@ -295,8 +298,8 @@ pub fn visit_directory(path: &str, visit: &mut dyn FnMut(&str) -> bool) -> Resul
 pub fn is_in_memory(path: &str) -> bool {
     const RAMFS_MAGIC: u64 = 0x8584_58f6;
     const TMPFS_MAGIC: u64 = 0x0102_1994;
-    c(path)
-        .and_then(|path| rustix::fs::statfs(&*path))
+    c(path, &mut Room::new())
+        .and_then(rustix::fs::statfs)
         .is_ok_and(|status| [RAMFS_MAGIC, TMPFS_MAGIC].map(Ok).contains(&u64::try_from(status.f_type)))
 }
 

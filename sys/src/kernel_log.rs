@@ -9,7 +9,7 @@ use crate::file::OwnedFd;
 pub const MAX_RECORD: usize = 2048;
 
 /// Priority of the least severe record that tells of a fault: `KERN_WARNING`.
-const WARNING: u32 = 4;
+const WARNING: u64 = 4;
 
 /// The records that the kernel logs from now on.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Watch {
 /// The text of a record `PRIORITY,SEQUENCE,TIME,FLAGS;TEXT\n KEY=VALUE…` that the kernel logged as a fault.
 fn fault(record: &[u8]) -> Option<&str> {
     let (head, text) = core::str::from_utf8(record).ok()?.split_once(';')?;
-    let priority: u32 = head.split(',').next()?.parse().ok()?;
+    let priority: u64 = head.split(',').next()?.parse().ok()?;
     // The low three bits are the severity, the rest the facility; 0 is the kernel.
     (priority <= WARNING).then(|| text.lines().next()).flatten().filter(|text| !text.is_empty())
 }

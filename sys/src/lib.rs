@@ -18,6 +18,7 @@ pub mod errno;
 pub mod file;
 pub mod history;
 pub mod kernel_log;
+pub mod lending;
 pub mod mapping;
 pub mod module;
 pub mod mount;

@@ -11,7 +11,7 @@ use rustix::mount::{
 
 use crate::Errno;
 use crate::file::{AsFd, BorrowedFd};
-use crate::text::c;
+use crate::text::{Room, c};
 
 /// Bytes of the kernel's own words that are kept of a mount that failed.
 pub const MAX_MESSAGE: usize = 200;
@@ -74,44 +74,50 @@ impl Attributes {
 }
 
 /// Why a filesystem could not be mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MountError {
     /// The system call that failed.
     pub call: &'static str,
     /// What it answered.
     pub errno: Errno,
-    /// The kernel's own words, where the filesystem has any (fsopen(2), "message retrieval").
-    pub message: String<MAX_MESSAGE>,
 }
+
+/// The kernel's own words about a mount, where the filesystem has any (fsopen(2), "message retrieval").
+pub type Message = String<MAX_MESSAGE>;
 
 /// Mounts a filesystem at `target` (fsopen(2), fsconfig(2), fsmount(2), move_mount(2)).
 ///
 /// `source` is a device path or a name to show; `options` are the filesystem's own, `key` or `key=value`, among them
-/// `ro` where the filesystem itself is not to write.
+/// `ro` where the filesystem itself is not to write. What the kernel says of a mount that fails goes to `message`.
 pub fn filesystem(
     kind: &str,
     source: &str,
     options: &mut dyn Iterator<Item = &str>,
     attributes: Attributes,
     target: &str,
+    message: &mut Message,
 ) -> Result<(), MountError> {
-    let failed = |call| move |errno| MountError { call, errno, message: String::new() };
-    let context = c(kind).and_then(|kind| fsopen(&*kind, FsOpenFlags::FSOPEN_CLOEXEC)).map_err(failed("fsopen"))?;
-    let create = || -> Result<_, (&'static str, Errno)> {
-        let configure = |result: Result<(), Errno>| result.map_err(|errno| ("fsconfig", errno));
-        configure(set_string(context.as_fd(), "source", source))?;
+    let failed = |call| move |errno| MountError { call, errno };
+    let context = c(kind, &mut Room::new())
+        .and_then(|kind| fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC))
+        .map_err(failed("fsopen"))?;
+    let configure = || -> Result<(), Errno> {
+        set_string(context.as_fd(), "source", source)?;
         for option in options {
-            configure(set_option(context.as_fd(), option))?;
+            set_option(context.as_fd(), option)?;
         }
-        configure(fsconfig_create(context.as_fd()))?;
-        let attributes = attributes.as_mount_attributes();
-        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(|errno| ("fsmount", errno))
+        fsconfig_create(context.as_fd())
     };
-    let mount = create().map_err(|(call, errno)| MountError { call, errno, message: message(context.as_fd()) })?;
-    c(target)
+    let create = || {
+        configure().map_err(failed("fsconfig"))?;
+        let attributes = attributes.as_mount_attributes();
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed("fsmount"))
+    };
+    let mount = create().inspect_err(|_| read_message(context.as_fd(), message))?;
+    c(target, &mut Room::new())
         .and_then(|target| {
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-            move_mount(&mount, c"", rustix::fs::CWD, &*target, flags)
+            move_mount(&mount, c"", rustix::fs::CWD, target, flags)
         })
         .map_err(failed("move_mount"))
 }
@@ -119,17 +125,16 @@ pub fn filesystem(
 fn set_option(context: BorrowedFd<'_>, option: &str) -> Result<(), Errno> {
     match option.split_once('=') {
         Some((key, value)) => set_string(context, key, value),
-        None => fsconfig_set_flag(context, &*c(option)?),
+        None => fsconfig_set_flag(context, c(option, &mut Room::new())?),
     }
 }
 
 fn set_string(context: BorrowedFd<'_>, key: &str, value: &str) -> Result<(), Errno> {
-    fsconfig_set_string(context, &*c(key)?, &*c(value)?)
+    fsconfig_set_string(context, c(key, &mut Room::new())?, c(value, &mut Room::new())?)
 }
 
-/// The messages that the filesystem left in its context, joined: lines `e …`, `w …`, `i …`, one for each read(2).
-fn message(context: BorrowedFd<'_>) -> String<MAX_MESSAGE> {
-    let mut all = String::new();
+/// Appends the messages that the filesystem left in its context, joined: lines `e …`, `w …`, `i …`, one for each read(2).
+fn read_message(context: BorrowedFd<'_>, all: &mut Message) {
     let mut buffer = [0; MAX_MESSAGE];
     while let Ok(length @ 1..) = rustix::io::read(context, &mut buffer) {
         let text = buffer.get(..length).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default();
@@ -140,15 +145,15 @@ fn message(context: BorrowedFd<'_>) -> String<MAX_MESSAGE> {
             let _ = write!(all, "{separator}{text}");
         }
     }
-    all
 }
 
 /// Makes the directory at `source` visible at `target` too, with `attributes` of its own.
 pub fn bind(source: &str, target: &str, attributes: Attributes) -> Result<(), Errno> {
-    let (source, c_target) = (c(source)?, c(target)?);
-    mount_bind(&*source, &*c_target)?;
+    let mut room = Room::new();
+    let c_target = c(target, &mut room)?;
+    mount_bind(c(source, &mut Room::new())?, c_target)?;
     let flags = attributes.as_mount_flags() | KernelFlags::BIND;
-    mount_remount(&*c_target, flags, c"").inspect_err(|_| {
+    mount_remount(c_target, flags, c"").inspect_err(|_| {
         // A mount without the attributes that were asked for must not stay.
         let _ = unmount(target);
     })
@@ -156,7 +161,7 @@ pub fn bind(source: &str, target: &str, attributes: Attributes) -> Result<(), Er
 
 /// Moves the mount at `source`, with all that is mounted in it, to `target` (`MS_MOVE`).
 pub fn relocate(source: &str, target: &str) -> Result<(), Errno> {
-    mount_move(&*c(source)?, &*c(target)?)
+    mount_move(c(source, &mut Room::new())?, c(target, &mut Room::new())?)
 }
 
 /// Makes every mount private, so that no move below spreads or is refused (`MS_REC | MS_PRIVATE`).
@@ -166,7 +171,7 @@ pub fn make_all_private() -> Result<(), Errno> {
 
 /// Unmounts what is at `target`, no link followed (umount2(2)).
 pub fn unmount(target: &str) -> Result<(), Errno> {
-    kernel_unmount(&*c(target)?, UnmountFlags::NOFOLLOW)
+    kernel_unmount(c(target, &mut Room::new())?, UnmountFlags::NOFOLLOW)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use rustix::system::RebootCommand;
 use crate::Errno;
 use crate::call::system_call;
 use crate::file::{BorrowedFd, OwnedFd};
-use crate::text::c;
+use crate::text::{Room, c};
 
 /// Most arguments or environment entries that [`execute`] passes on, the closing null counted: the kernel itself gives
 /// PID 1 at most 32 of each (`CONFIG_INIT_ENV_ARG_LIMIT`).
@@ -147,7 +147,7 @@ fn timespec(time: Duration) -> Timespec {
 
 /// Changes the current directory (chdir(2)).
 pub fn enter(path: &str) -> Result<(), Errno> {
-    rustix::process::chdir(&*c(path)?)
+    rustix::process::chdir(c(path, &mut Room::new())?)
 }
 
 /// Makes the current directory this process's root (chroot(2)).

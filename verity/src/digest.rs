@@ -3,14 +3,20 @@
 use core::fmt;
 use core::str::FromStr;
 
-use sha1::Sha1;
-use sha2::{Digest as _, Sha256, Sha512};
-
 use crate::hex;
 use crate::salt::Salt;
 
+#[cfg(any(test, not(feature = "compact")))]
+mod fast;
+#[cfg(any(test, feature = "compact"))]
+mod small;
 #[cfg(test)]
 mod tests;
+
+#[cfg(not(feature = "compact"))]
+use fast::State;
+#[cfg(feature = "compact")]
+use small::State;
 
 /// The longest digest of any [`Algorithm`], in bytes.
 pub const MAX_DIGEST_SIZE: usize = 64;
@@ -150,16 +156,10 @@ impl fmt::Debug for Digest {
 /// Digests blocks of one tree. What is the same for all of them, a salt in front, is digested once.
 #[derive(Clone)]
 pub struct BlockHasher<'a> {
+    algorithm: Algorithm,
     salted: State,
     /// What follows each block: the salt of [`HashType::ChromeOs`].
     suffix: &'a [u8],
-}
-
-#[derive(Clone)]
-enum State {
-    Sha1(Sha1),
-    Sha256(Sha256),
-    Sha512(Sha512),
 }
 
 impl<'a> BlockHasher<'a> {
@@ -169,40 +169,12 @@ impl<'a> BlockHasher<'a> {
             HashType::Normal => (salt.as_bytes(), &[]),
             HashType::ChromeOs => (&[], salt.as_bytes()),
         };
-        let salted = match algorithm {
-            Algorithm::Sha1 => State::Sha1(Sha1::new_with_prefix(prefix)),
-            Algorithm::Sha256 => State::Sha256(Sha256::new_with_prefix(prefix)),
-            Algorithm::Sha512 => State::Sha512(Sha512::new_with_prefix(prefix)),
-        };
-        Self { salted, suffix }
+        Self { algorithm, salted: State::after(algorithm, prefix), suffix }
     }
 
     /// The digest of `block`, a whole data or hash block.
     pub fn digest(&self, block: &[u8]) -> Digest {
-        let mut bytes = [0; MAX_DIGEST_SIZE];
-        let algorithm = match &self.salted {
-            State::Sha1(state) => {
-                finish(state.clone(), block, self.suffix, &mut bytes);
-                Algorithm::Sha1
-            }
-            State::Sha256(state) => {
-                finish(state.clone(), block, self.suffix, &mut bytes);
-                Algorithm::Sha256
-            }
-            State::Sha512(state) => {
-                finish(state.clone(), block, self.suffix, &mut bytes);
-                Algorithm::Sha512
-            }
-        };
-        Digest { bytes, algorithm }
-    }
-}
-
-fn finish<D: sha2::Digest>(mut state: D, block: &[u8], suffix: &[u8], out: &mut [u8; MAX_DIGEST_SIZE]) {
-    state.update(block);
-    state.update(suffix);
-    for (to, from) in out.iter_mut().zip(state.finalize()) {
-        *to = from;
+        Digest { bytes: self.salted.finish(block, self.suffix), algorithm: self.algorithm }
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn find<'a>(
 }
 
 /// The `/usr` that `usrhash=` or `mount.usr=` names.
+#[inline(never)]
 pub(super) fn usr<'a>(config: &Config<'a>, facts: &Facts) -> Result<Option<UsrSource>, CandidateError<'a>> {
     if let (VerityPolicy::Required, None, Some(spec)) = (config.verity, &config.usr_verity, config.usr.device) {
         return Err(CandidateError::Refused(Refusal::UnverifiedUsr(spec)));

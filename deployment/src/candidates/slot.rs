@@ -59,6 +59,7 @@ fn rank(device: &BlockDevice, standing: Standing, fallback: bool) -> (bool, bool
 
 /// The disk that has the slots: that of `surefoot.disk=`, else the one that the firmware booted from, else the only one
 /// that has a slot with an accepted root hash. `None` while it is not there.
+#[inline(never)]
 pub fn slot_disk<'a, 'f>(config: &Config<'a>, facts: &'f Facts) -> Result<Option<&'f str>, CandidateError<'a>> {
     if let Some(spec) = config.disk {
         let Some(disk) = facts.find(&spec, None)? else {
@@ -78,6 +79,7 @@ pub fn slot_disk<'a, 'f>(config: &Config<'a>, facts: &'f Facts) -> Result<Option
 }
 
 /// Whether the slot may boot and how it comes to that, or why it is no candidate.
+#[inline(never)]
 pub fn judge(config: &Config<'_>, facts: &Facts, device: &BlockDevice) -> Result<Standing, &'static str> {
     let partition = is_slot(config, device)?;
     if let Some(hash) = accepted(config, partition)
@@ -123,6 +125,7 @@ fn accepted(config: &Config<'_>, partition: &Partition) -> Option<RootHash> {
 }
 
 /// Two partitions of the disk that go by the name of one slot: nothing tells which of them is meant.
+#[inline(never)]
 fn refuse_twins<'a>(config: &Config<'a>, facts: &Facts, disk: &str) -> Result<(), CandidateError<'a>> {
     if let Some(DeploymentChoice::Slot(label)) = config.deployment {
         facts.find(&DeviceSpec::PartLabel(label), Some(disk))?;
@@ -148,6 +151,7 @@ const fn part_uuid(uuid: Uuid) -> DeviceSpec<'static> {
     DeviceSpec::PartUuid { uuid: PartUuid::Gpt(uuid), offset: 0 }
 }
 
+#[inline(never)]
 fn candidate<'a>(
     config: &Config<'a>,
     facts: &Facts,

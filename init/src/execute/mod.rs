@@ -3,8 +3,8 @@
 use core::fmt;
 
 use crate::plan::{Action, Mount, Plan, Scope, Step, VerityDevice};
-use crate::reason;
 use crate::text::{Path, Reason};
+use crate::{log, reason};
 
 /// The one door to the kernel: what a plan can ask of it. Every method can be called again after it failed.
 pub trait System {

@@ -171,7 +171,7 @@ fn a_plan_that_does_not_check_its_root_cannot_be_handed_over() {
         let mut unchecked = plan.clone();
         unchecked.steps.retain(|step| !matches!(step.action, Action::CheckRoot { .. }));
         let failed = execute(&unchecked, &mut Recorder::default()).unwrap_err();
-        assert_eq!(failed.reason, "the plan for demo does not check its root");
+        assert_eq!(&*failed.reason, "the plan for demo does not check its root");
     });
 }
 

@@ -1,6 +1,8 @@
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Root hashes that veritysetup 2.6.1 gives for one data block of 512 bytes, 0 to 255 twice: the digests of that
@@ -68,4 +70,19 @@ fn hash_types_are_zero_and_one() {
     let numbers = [0, 1, 2, u32::MAX].map(HashType::from_number);
     assert_eq!(numbers, [Some(HashType::ChromeOs), Some(HashType::Normal), None, None]);
     assert_eq!([HashType::ChromeOs.number(), HashType::Normal.number()], [0, 1]);
+}
+
+proptest! {
+    #[test]
+    fn little_code_and_fast_code_make_the_same_digests(
+        prefix in prop::collection::vec(any::<u8>(), 0..300),
+        block in prop::collection::vec(any::<u8>(), 0..300),
+        suffix in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        for algorithm in Algorithm::ALL {
+            let fast = fast::State::after(algorithm, &prefix).finish(&block, &suffix);
+            let small = small::State::after(algorithm, &prefix).finish(&block, &suffix);
+            prop_assert_eq!(fast, small, "{}", algorithm);
+        }
+    }
 }

@@ -1,19 +1,19 @@
 //! Texts of bounded length. PID 1 has no heap: what does not fit is cut at the end and marked, or refused.
 
+mod reason;
+
 use core::fmt::{self, Write as _};
 
 use heapless::String;
 use heapless::string::StringView;
 
+pub use reason::{REASON_CAPACITY, Reason};
+
 /// Longest path that PID 1 composes, in bytes. Longer ones are refused by the kernel interface (`ENAMETOOLONG`).
 pub const PATH_CAPACITY: usize = 255;
-/// Longest reason that is kept of a failure.
-pub const REASON_CAPACITY: usize = 512;
 
 /// A path.
 pub type Path = String<PATH_CAPACITY>;
-/// Why something failed, as one line for a person.
-pub type Reason = String<REASON_CAPACITY>;
 
 /// Writes `arguments` into a new text; what does not fit is cut off at a character's border and shown by `…`.
 pub fn clipped<const N: usize>(arguments: fmt::Arguments<'_>) -> String<N> {
@@ -44,14 +44,6 @@ fn write_clipped(text: &mut StringView, arguments: fmt::Arguments<'_>) {
     if clip.1 {
         let _ = clip.0.push('…');
     }
-}
-
-/// A [`Reason`] from a format string.
-#[macro_export]
-macro_rules! reason {
-    ($($part:tt)*) => {
-        $crate::text::clipped::<{ $crate::text::REASON_CAPACITY }>(::core::format_args!($($part)*))
-    };
 }
 
 /// A [`Path`] from a format string; one that is too long is cut, and then not found.
