@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(modules[0].check("overlay"), Ok(()));
         assert_eq!(modules[0].check("ext4"), Ok(()));
         assert_eq!(
-            *modules[0].check("dm-verity").unwrap_err(),
+            modules[0].check("dm-verity").unwrap_err().to_string(),
             "the kernel module dm-verity is neither in this initramfs (/lib/modules/6.1) nor built into the kernel: pack it \
              with surefoot initramfs --module dm-verity"
         );
