@@ -220,3 +220,6 @@ fn is_charged(slot: &Slot) -> bool {
     let attributes = slot.entry.attributes;
     !attributes.successful() && attributes.tries() > 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,17 @@ pub struct Ledger {
     pub most: u8,
 }
 
-impl Selection<'_> {
+impl<'a> Selection<'a> {
+    /// One that lacks nothing.
+    #[cfg(test)]
+    pub(crate) fn of(
+        candidates: Vec<Candidate, MAX_CANDIDATES>,
+        state: StateChoice<'a>,
+        ledger: Option<Ledger>,
+    ) -> Self {
+        Self { candidates, state, devices: Vec::new(), ledger, lacking: Reason::default() }
+    }
+
     /// What is waited for; `None` where all is there.
     pub fn missing(&self) -> Option<Reason> {
         let mut text = self.lacking.clone();
