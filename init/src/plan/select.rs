@@ -73,9 +73,9 @@ pub struct Ledger {
     pub most: u8,
 }
 
+#[cfg(test)]
 impl<'a> Selection<'a> {
     /// One that lacks nothing.
-    #[cfg(test)]
     pub(crate) fn of(
         candidates: Vec<Candidate, MAX_CANDIDATES>,
         state: StateChoice<'a>,
@@ -83,7 +83,9 @@ impl<'a> Selection<'a> {
     ) -> Self {
         Self { candidates, state, devices: Vec::new(), ledger, lacking: Reason::default() }
     }
+}
 
+impl Selection<'_> {
     /// What is waited for; `None` where all is there.
     pub fn missing(&self) -> Option<Reason> {
         let mut text = self.lacking.clone();
