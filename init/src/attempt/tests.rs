@@ -23,11 +23,15 @@ struct Machine {
     log: Vec<String>,
     /// Data devices whose verity device cannot be made.
     corrupt: Vec<&'static str>,
-    state_fails: bool,
-    ledger_fails: bool,
-    no_modules: bool,
-    leftover: bool,
+    /// What fails besides: the `state` device, the `ledger`, the look for `modules`, the `undo`ing.
+    failing: &'static [&'static str],
     then: Option<Emergency>,
+}
+
+impl Machine {
+    fn fails(&self, what: &str) -> bool {
+        self.failing.contains(&what)
+    }
 }
 
 impl Boot<'_> for Machine {
@@ -39,7 +43,7 @@ impl Boot<'_> for Machine {
 
     fn write_down(&mut self, disk: &str, change: Change) -> Result<(), Reason> {
         self.log.push(format!("{disk}: {change}"));
-        if self.ledger_fails { Err(reason!("read-only disk")) } else { Ok(()) }
+        if self.fails("ledger") { Err(reason!("read-only disk")) } else { Ok(()) }
     }
 
     fn planned(&mut self, plan: &Plan<'_>) {
@@ -77,7 +81,7 @@ impl System for Machine {
     }
 
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
-        if self.state_fails && mount.target == crate::places::STATE { Err(reason!("state")) } else { Ok(()) }
+        if self.fails("state") && mount.target == crate::places::STATE { Err(reason!("state")) } else { Ok(()) }
     }
 
     fn unmount(&mut self, _: &str) -> Result<(), Reason> {
@@ -89,11 +93,11 @@ impl System for Machine {
     }
 
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason> {
-        if self.no_modules && *action == Action::CheckModules { Err(reason!("no modules")) } else { Ok(()) }
+        if self.fails("modules") && *action == Action::CheckModules { Err(reason!("no modules")) } else { Ok(()) }
     }
 
     fn check_undone(&mut self) -> Result<(), Reason> {
-        if self.leftover { Err(reason!("a mount is left")) } else { Ok(()) }
+        if self.fails("undo") { Err(reason!("a mount is left")) } else { Ok(()) }
     }
 }
 
@@ -166,14 +170,14 @@ fn the_next_one_is_tried_in_the_same_boot() {
 
 #[test]
 fn what_is_not_undone_ends_the_boot() {
-    let machine = Machine { corrupt: vec!["b"], leftover: true, ..Machine::default() };
+    let machine = Machine { corrupt: vec!["b"], failing: &["undo"], ..Machine::default() };
     let (ended, _) = boot("", vec![untested("b", 3), good("a")], 0, machine);
     assert_eq!(ended.unwrap_err(), "corrupt; nothing else can be tried: a mount is left");
 }
 
 #[test]
 fn a_try_that_cannot_be_written_down_is_not_made() {
-    let machine = Machine { ledger_fails: true, ..Machine::default() };
+    let machine = Machine { failing: &["ledger"], ..Machine::default() };
     let (ended, machine) = boot("", vec![untested("b", 3), good("a")], 0, machine);
     assert_eq!(ended.as_deref(), Ok("a"));
     assert!(!machine.log.contains(&"set up b".to_string()), "{:?}", machine.log);
@@ -181,7 +185,7 @@ fn a_try_that_cannot_be_written_down_is_not_made() {
 
 #[test]
 fn a_fault_of_the_state_device_gives_the_try_back() {
-    let machine = Machine { state_fails: true, ..Machine::default() };
+    let machine = Machine { failing: &["state"], ..Machine::default() };
     let (ended, machine) = boot("", vec![untested("b", 3), good("a")], 0, machine);
     assert_eq!(ended.unwrap_err(), "the state device is at fault: state");
     assert_eq!(
@@ -192,7 +196,7 @@ fn a_fault_of_the_state_device_gives_the_try_back() {
 
 #[test]
 fn a_fallback_without_modules_reboots_until_that_is_known_to_be_in_vain() {
-    let machine = || Machine { corrupt: vec!["b"], no_modules: true, ..Machine::default() };
+    let machine = || Machine { corrupt: vec!["b"], failing: &["modules"], ..Machine::default() };
     let (ended, ended_machine) = boot("", vec![untested("b", 3), good("a")], 0, machine());
     assert_eq!((ended.unwrap_err().as_str(), ended_machine.then), ("no modules", Some(Emergency::Reboot)));
     assert_eq!(ended_machine.log.last().unwrap(), "vda: write down 1 reboots in a row");
@@ -200,7 +204,7 @@ fn a_fallback_without_modules_reboots_until_that_is_known_to_be_in_vain() {
     assert_eq!(ended.as_deref(), Ok("a"));
     assert!(ended_machine.log.contains(&"degraded: no modules".to_string()));
     // As the first choice it need not have any.
-    let (ended, _) = boot("", vec![good("a")], 0, Machine { no_modules: true, ..Machine::default() });
+    let (ended, _) = boot("", vec![good("a")], 0, Machine { failing: &["modules"], ..Machine::default() });
     assert_eq!(ended.as_deref(), Ok("a"));
 }
 
@@ -257,7 +261,7 @@ fn nothing_at_all_is_said_in_words() {
 
 #[test]
 fn a_reboot_that_cannot_be_counted_is_not_made() {
-    let machine = Machine { corrupt: vec!["a"], ledger_fails: true, ..Machine::default() };
+    let machine = Machine { corrupt: vec!["a"], failing: &["ledger"], ..Machine::default() };
     let (_, machine) = boot("", vec![good("a")], 0, machine);
     assert_eq!(machine.then, Some(Emergency::Halt));
 }
