@@ -1,7 +1,7 @@
 //! The steps that make directories of the new root writable.
 
 use boot_config::config::FilesystemConfig;
-use overlay::layers::{Layer, UPPER, Upper, WORK, needs_state};
+use overlay::layers::{Layer, LayerKind, UPPER, Upper, WORK, needs_state};
 use overlay::mount_options::{MountFlags, MountOptions};
 use overlay::options::OverlayOptions;
 
@@ -31,20 +31,20 @@ pub(super) fn add<'a>(
     if needs_state(layers) {
         state_device(builder, state)?;
     }
-    let in_memory = |layer: &Layer<'_>| matches!(layer, Layer::Overlay { upper: Upper::Memory, .. });
+    let in_memory = |layer: &Layer<'_>| matches!(layer.kind, LayerKind::Overlay(Upper::Memory));
     if layers.iter().any(in_memory) {
         builder.memory()?;
     }
-    if layers.iter().any(|layer| matches!(layer, Layer::Overlay { .. })) {
+    if layers.iter().any(|layer| matches!(layer.kind, LayerKind::Overlay(_))) {
         builder.scope = Scope::Candidate;
         builder.load_module("overlay", true)?;
     }
     for layer in layers {
         builder.scope = Scope::Candidate;
-        builder.push(Action::CheckDirectory { path: path!("{}", layer.target()) })?;
-        let target = path!("{}{}", places::NEW_ROOT, layer.target());
-        match layer {
-            Layer::Overlay { upper, flags, .. } => {
+        builder.push(Action::CheckDirectory { path: path!("{}", layer.target) })?;
+        let target = path!("{}{}", places::NEW_ROOT, layer.target);
+        match &layer.kind {
+            LayerKind::Overlay(upper) => {
                 let directory = match upper {
                     Upper::State(path) => {
                         builder.scope = Scope::State;
@@ -52,24 +52,28 @@ pub(super) fn add<'a>(
                     }
                     Upper::Memory => builder.memory_directory()?,
                 };
-                over(builder, &target, &target, &directory, *flags)?;
+                over(builder, &target, &target, &directory, layer.flags)?;
             }
-            Layer::Bind { source, copy_from_root, flags, .. } => {
+            LayerKind::Bind { source, copy_from_root } => {
                 builder.scope = Scope::State;
                 let directory = bind_source(builder, source.as_str(), &target, *copy_from_root)?;
-                builder.push(Action::Mount(Mount { source: Source::Bind { directory }, target, flags: *flags }))?;
+                builder.push(Action::Mount(Mount {
+                    source: Source::Bind { directory },
+                    target,
+                    flags: layer.flags,
+                }))?;
             }
-            Layer::Tmpfs { size, mode, flags, .. } => {
+            LayerKind::Tmpfs { size, mode } => {
                 let source = Source::Tmpfs { size: *size, mode: u32::from(*mode) };
-                builder.push(Action::Mount(Mount { source, target, flags: *flags }))?;
+                builder.push(Action::Mount(Mount { source, target, flags: layer.flags }))?;
             }
-            Layer::Device { device, flags, .. } => {
+            LayerKind::Device(device) => {
                 builder.scope = Scope::State;
                 let found = devices.iter().find(|found| found.spec == *device);
-                let found = found.ok_or_else(|| reason!("{device} for {} is not there", layer.target()))?;
+                let found = found.ok_or_else(|| reason!("{device} for {} is not there", layer.target))?;
                 let unnamed = FilesystemConfig::default();
                 let kind = Some(found.kind.as_str());
-                builder.filesystem_of_type(Device::Block(found.name.clone()), kind, &unnamed, *flags, &target)?;
+                builder.filesystem_of_type(Device::Block(found.name.clone()), kind, &unnamed, layer.flags, &target)?;
             }
         }
     }
