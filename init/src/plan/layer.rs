@@ -8,7 +8,7 @@ use overlay::options::OverlayOptions;
 use super::build::Builder;
 use super::select::{LayerDevice, StateChoice};
 use super::step::{Action, Device, Mount, Scope, Source};
-use crate::text::{Path, Reason};
+use crate::text::{self, Path, Reason, below};
 use crate::{path, places, reason};
 
 /// The flags of the state device's own mount. What a directory of it needs beyond them, its own mount says.
@@ -41,7 +41,7 @@ pub(super) fn add<'a>(
     }
     for layer in layers {
         builder.scope = Scope::Candidate;
-        builder.push(Action::CheckDirectory { path: path!("{}", layer.target) })?;
+        builder.push(Action::CheckDirectory { path: text::path(layer.target.as_str()) })?;
         let target = path!("{}{}", places::NEW_ROOT, layer.target);
         match &layer.kind {
             LayerKind::Overlay(upper) => {
@@ -96,19 +96,19 @@ fn over(
     directory: &str,
     flags: MountFlags,
 ) -> Result<(), Reason> {
-    let (upper, work) = (path!("{directory}/{UPPER}"), path!("{directory}/{WORK}"));
+    let (upper, work) = (below(directory, UPPER), below(directory, WORK));
     let options = OverlayOptions::new(lower, &upper, &work)
         .map_err(|error| reason!("cannot lay a writable directory over {lower}: {error}"))?;
     // The top of an overlay shows the owner and permissions of its upper directory.
-    builder.push(Action::MakeDirectoryLike { model: path!("{lower}"), path: upper })?;
+    builder.push(Action::MakeDirectoryLike { model: text::path(lower), path: upper })?;
     builder.make_directory(work, WORK_MODE)?;
-    builder.push(Action::Mount(Mount { source: Source::Overlay { options }, target: path!("{target}"), flags }))
+    builder.push(Action::Mount(Mount { source: Source::Overlay { options }, target: text::path(target), flags }))
 }
 
 /// The mount that holds the state directories.
 #[inline(never)]
 fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> Result<(), Reason> {
-    builder.make_directory(path!("{}", places::STATE), PUBLIC)?;
+    builder.make_directory(text::path(places::STATE), PUBLIC)?;
     match state {
         StateChoice::Device { name, kind, options } => {
             builder.scope = Scope::State;
@@ -121,7 +121,7 @@ fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> R
         }
         StateChoice::Memory => {
             let source = Source::Tmpfs { size: None, mode: PUBLIC };
-            builder.push(Action::Mount(Mount { source, target: path!("{}", places::STATE), flags: STATE_FLAGS }))
+            builder.push(Action::Mount(Mount { source, target: text::path(places::STATE), flags: STATE_FLAGS }))
         }
         StateChoice::Missing(which) => Err(reason!("{which} is not there")),
         StateChoice::Unusable(why) => Err(why.clone()),
@@ -131,7 +131,7 @@ fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> R
 
 /// A directory of the state device, with the directories that it lies in; the last one gets `mode`.
 fn state_directory(builder: &mut Builder<'_, '_>, relative: &str, mode: u32) -> Result<Path, Reason> {
-    let whole = path!("{}/{relative}", places::STATE);
+    let whole = below(places::STATE, relative);
     parents(builder, relative)?;
     builder.make_directory(whole.clone(), mode)?;
     Ok(whole)
@@ -141,7 +141,7 @@ fn state_directory(builder: &mut Builder<'_, '_>, relative: &str, mode: u32) -> 
 fn parents(builder: &mut Builder<'_, '_>, relative: &str) -> Result<(), Reason> {
     for (end, _) in relative.match_indices('/') {
         let parent = relative.get(..end).unwrap_or_default();
-        builder.make_directory(path!("{}/{parent}", places::STATE), PUBLIC)?;
+        builder.make_directory(below(places::STATE, parent), PUBLIC)?;
     }
     Ok(())
 }
@@ -152,12 +152,12 @@ fn bind_source(
     target: &str,
     copy_from_root: bool,
 ) -> Result<Path, Reason> {
-    let directory = path!("{}/{relative}", places::STATE);
+    let directory = below(places::STATE, relative);
     parents(builder, relative)?;
     builder.push(if copy_from_root {
-        Action::FillDirectory { source: path!("{target}"), target: directory.clone() }
+        Action::FillDirectory { source: text::path(target), target: directory.clone() }
     } else {
-        Action::MakeDirectoryLike { model: path!("{target}"), path: directory.clone() }
+        Action::MakeDirectoryLike { model: text::path(target), path: directory.clone() }
     })?;
     Ok(directory)
 }
@@ -169,9 +169,9 @@ impl<'a> Builder<'_, 'a> {
             return Ok(());
         }
         self.memory_layers = Some(0);
-        self.make_directory(path!("{}", places::MEMORY), PRIVATE)?;
+        self.make_directory(text::path(places::MEMORY), PRIVATE)?;
         let source = Source::Tmpfs { size: None, mode: PRIVATE };
-        self.push(Action::Mount(Mount { source, target: path!("{}", places::MEMORY), flags: STATE_FLAGS }))
+        self.push(Action::Mount(Mount { source, target: text::path(places::MEMORY), flags: STATE_FLAGS }))
     }
 
     /// A new directory for one layer in memory.
@@ -198,6 +198,6 @@ impl<'a> Builder<'_, 'a> {
             .map_err(|error| reason!("cannot mount {device} with the options that are given: {error}"))?;
         let flags = options.set.union(flags);
         let source = Source::Filesystem { device, kind, options };
-        self.push(Action::Mount(Mount { source, target: path!("{place}"), flags }))
+        self.push(Action::Mount(Mount { source, target: text::path(place), flags }))
     }
 }
