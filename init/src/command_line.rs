@@ -8,8 +8,8 @@ use sys::errno::Explained;
 use sys::file;
 use sys::reserve::Reserve;
 
-use crate::text::Reason;
-use crate::{log, path, reason};
+use crate::text::{Reason, below};
+use crate::{log, reason};
 
 /// Bytes of `/proc/cmdline`. The kernel keeps 2,048 on x86-64 (`COMMAND_LINE_SIZE`), more elsewhere.
 const CMDLINE_BYTES: usize = 8 * 1024;
@@ -49,7 +49,7 @@ impl Texts {
         append("/proc/cmdline", &mut self.cmdline)?;
         append("/proc/bootconfig", &mut self.bootconfig)?;
         for name in &drop_in_names()? {
-            append(&path!("{DROP_IN_DIRECTORY}/{name}"), &mut self.drop_ins)?;
+            append(&below(DROP_IN_DIRECTORY, name), &mut self.drop_ins)?;
             self.drop_ins.push('\n').map_err(|_| too_long(DROP_IN_DIRECTORY))?;
         }
         if self.cmdline.trim_end().len() >= KERNEL_LIMIT {

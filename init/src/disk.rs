@@ -5,7 +5,7 @@ use deployment::write::{WriteAt, WriteError};
 use sys::errno::Explained;
 use sys::file::{self, AsFd, OwnedFd};
 
-use crate::text::{Path, Reason};
+use crate::text::{Path, Reason, below};
 use crate::{path, reason};
 
 /// An open block device.
@@ -18,7 +18,7 @@ pub struct Disk {
 impl Disk {
     /// Opens `/dev/NAME`.
     pub fn open(name: &str) -> Result<Self, Reason> {
-        let path = path!("/dev/{name}");
+        let path = below("/dev", name);
         let file = sys::block::open(&path).map_err(|errno| reason!("cannot open {path}: {}", Explained(errno)))?;
         Ok(Self { file, size: attribute(name, "size").unwrap_or(0).saturating_mul(SYSFS_SECTOR) })
     }

@@ -18,7 +18,7 @@ use crate::disk::Disk;
 use crate::execute::System;
 use crate::load::Tree;
 use crate::plan::{Action, Device, Mount, VerityDevice};
-use crate::text::{Path, Reason};
+use crate::text::{Path, Reason, below};
 use crate::verity_device::{Prepared, prepare};
 use crate::{log, mounting, new_root, path, places, reason};
 
@@ -88,7 +88,7 @@ impl System for Kernel<'_> {
     fn deactivate_verity(&mut self, name: &str) -> Result<(), Reason> {
         let failed = |errno| reason!("cannot remove the verity device {name}: {}", Explained(errno));
         Control::open().map_err(failed)?.remove(name).map_err(failed)?;
-        let _ = file::remove(&path!("/dev/mapper/{name}"));
+        let _ = file::remove(&below("/dev/mapper", name));
         if let Some(at) = self.verity.iter().position(|active| active.name == name) {
             let active = self.verity.swap_remove(at);
             let _ = file::remove(&udev_record(active.number));
@@ -194,7 +194,7 @@ fn load(control: &Control, name: &str, table: &Table) -> Result<(), Errno> {
 fn show(name: &str, number: DeviceNumber) -> Result<(), Reason> {
     let failed =
         |what: &str, errno| reason!("cannot make the verity device {name} known: {what}: {}", Explained(errno));
-    let link = path!("/dev/mapper/{name}");
+    let link = below("/dev/mapper", name);
     file::link(&path!("../dm-{}", number.minor), &link).map_err(|errno| failed(&link, errno))?;
     for directory in ["/run/udev", "/run/udev/data"] {
         file::make_directory(directory, 0o755).map_err(|errno| failed(directory, errno))?;

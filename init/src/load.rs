@@ -12,7 +12,7 @@ use sys::mapping::Mapping;
 
 use crate::modules::name::InSysfs;
 use crate::modules::{Module, ModuleIndex, Order};
-use crate::text::{Path, Reason};
+use crate::text::{Path, Reason, below};
 use crate::{log, path, reason};
 
 /// Longest parameter text of one module.
@@ -41,7 +41,7 @@ impl Tree {
     pub fn open() -> Self {
         let release = sys::process::kernel_release::<128>();
         let directory = path!("/lib/modules/{release}");
-        let map = |name: &str| Mapping::of_file(&path!("{directory}/{name}")).ok();
+        let map = |name: &str| Mapping::of_file(&below(&directory, name)).ok();
         let dep = map("modules.dep");
         let mut foreign = None;
         if dep.is_none() {
@@ -160,7 +160,7 @@ impl Tree {
                 Explained(errno)
             )
         };
-        let file = file::open(&path!("{}/{relative}", self.directory), Access::Read).map_err(failed)?;
+        let file = file::open(&below(&self.directory, relative), Access::Read).map_err(failed)?;
         let parameters = self.parameters(name, config)?;
         let parameters = CStr::from_bytes_until_nul(parameters.as_bytes()).map_err(|_| failed(Errno::INVAL))?;
         match sys::module::load(file.as_fd(), parameters, compression(relative).is_some()) {

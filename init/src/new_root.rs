@@ -3,8 +3,8 @@
 use sys::errno::Explained;
 use sys::file::{self, AsFd, BorrowedFd, Kind, Links};
 
-use crate::text::{Path, Reason};
-use crate::{path, reason};
+use crate::reason;
+use crate::text::{self, Path, Reason};
 
 /// Programs that are tried where no `init=` is given, in the kernel's own order (init/main.c).
 const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
@@ -79,7 +79,7 @@ pub fn check_directory(root: &str, path: &str) -> Result<(), Reason> {
 /// The path, if it is a program that can be started.
 fn executable(root: BorrowedFd<'_>, path: &str) -> Result<Path, Reason> {
     match kind_of(root, path) {
-        Ok((Kind::File, mode)) if mode & EXECUTABLE != 0 => Ok(path!("{path}")),
+        Ok((Kind::File, mode)) if mode & EXECUTABLE != 0 => Ok(text::path(path)),
         Ok((Kind::File, mode)) => Err(reason!("it is not executable (mode {mode:04o})")),
         Ok(_) => Err(reason!("it is not a regular file")),
         Err(errno) => match link_of(root, path) {
@@ -103,5 +103,5 @@ fn link_of(root: BorrowedFd<'_>, path: &str) -> Option<Path> {
     let (directory, name) = path.rsplit_once('/')?;
     let directory = if directory.is_empty() { "/" } else { directory };
     let directory = file::open_beneath(root, directory, Links::FollowInside).ok()?;
-    file::read_link_at(directory.as_fd(), name, &mut buffer).ok().map(|link| path!("{link}"))
+    file::read_link_at(directory.as_fd(), name, &mut buffer).ok().map(text::path)
 }

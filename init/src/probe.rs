@@ -6,7 +6,8 @@ use heapless::{String, Vec};
 use sys::file;
 
 use crate::disk::{Disk as OpenDisk, SYSFS_SECTOR, attribute, attribute_path};
-use crate::{log, path};
+use crate::log;
+use crate::text::below;
 
 /// Most disks that one look finds; the facts themselves are limited further.
 const MAX_DISKS: usize = 256;
@@ -54,7 +55,7 @@ fn disks() -> Vec<Name, MAX_DISKS> {
 
 /// Calls `visit` with the name of each partition that the kernel shows of `disk`.
 fn partitions(disk: &str, visit: &mut dyn FnMut(&str)) {
-    let _ = file::visit_directory(&path!("/sys/class/block/{disk}"), &mut |name| {
+    let _ = file::visit_directory(&below("/sys/class/block", disk), &mut |name| {
         if name.starts_with(disk) && file::exists(&attribute_path(name, "partition")) {
             visit(name);
         }

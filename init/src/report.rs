@@ -15,7 +15,7 @@ use crate::choice::Choice;
 use crate::execute::NewRoot;
 use crate::json::Json;
 use crate::plan::{Action, Options, Plan};
-use crate::text::{Path, Reason};
+use crate::text::Reason;
 use crate::{log, places, reason};
 
 /// Version of the report's schema: raised when a field changes its meaning or goes away, not when one is added.
@@ -179,11 +179,11 @@ fn mounts<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
 }
 
 /// A path under `/sysroot` as it will be called after the hand-over; others, under `/run`, keep their names.
-fn in_new_root(path: &str) -> Path {
+fn in_new_root(path: &str) -> &str {
     match path.strip_prefix(places::NEW_ROOT) {
-        Some("") => crate::path!("/"),
-        Some(rest) => crate::path!("{rest}"),
-        None => crate::path!("{path}"),
+        Some("") => "/",
+        Some(rest) => rest,
+        None => path,
     }
 }
 

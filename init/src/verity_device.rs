@@ -8,7 +8,7 @@ use verity::{Geometry, Superblock, Table, TableOptions, Uuid};
 
 use crate::plan::VerityDevice;
 use crate::reason;
-use crate::text::Reason;
+use crate::text::{Reason, below};
 
 /// Memory page of x86-64 in bytes: the kernel takes no larger block.
 const PAGE_SIZE: u32 = 4096;
@@ -53,7 +53,7 @@ pub fn prepare(device: &VerityDevice, data: &dyn ReadAt, hash: &dyn ReadAt) -> R
         check_at_most_once: device.check_at_most_once,
         ..TableOptions::default()
     };
-    let paths = (crate::path!("/dev/{}", device.data), crate::path!("/dev/{}", device.hash));
+    let paths = (below("/dev", &device.data), below("/dev", &device.hash));
     let table = Table::new(&geometry, *root_hash, &paths.0, &paths.1, options)
         .map_err(|error| failed(format_args!("{error}")))?;
 

@@ -14,50 +14,39 @@ pub const UPPER: &str = "upper";
 /// The name of the work directory below [`Upper::State`].
 pub const WORK: &str = "work";
 
-/// One mount over a directory of the new root. It has exactly these flags: those that a bind mount inherits from the
-/// state device's own mount are to be taken away unless they are among them.
+/// One mount over a directory of the new root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Layer<'a> {
+pub struct Layer<'a> {
+    /// The directory.
+    pub target: Target,
+    /// What goes over it.
+    pub kind: LayerKind<'a>,
+    /// Its mount flags, exactly these: those that a bind mount inherits from the state device's own mount are to be
+    /// taken away unless they are among them.
+    pub flags: MountFlags,
+}
+
+/// What goes over a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerKind<'a> {
     /// An overlayfs whose lower directory is the root's own directory of that path.
-    Overlay {
-        /// The directory.
-        target: Target,
-        /// What takes the changes.
-        upper: Upper,
-        /// Its mount flags.
-        flags: MountFlags,
-    },
+    Overlay(Upper),
     /// A directory of the state device.
     Bind {
-        /// The directory.
-        target: Target,
         /// What is mounted there; made if missing.
         source: StatePath,
         /// Whether the source, when it is first made, is filled from the root's own directory.
         copy_from_root: bool,
-        /// Its mount flags.
-        flags: MountFlags,
     },
     /// An empty tmpfs.
     Tmpfs {
-        /// The directory.
-        target: Target,
         /// The value of the option `size=` (tmpfs(5)).
         size: Option<&'a str>,
         /// The permission bits of its top directory.
         mode: u16,
-        /// Its mount flags.
-        flags: MountFlags,
     },
     /// A filesystem on a device of its own.
-    Device {
-        /// The directory.
-        target: Target,
-        /// Where it is.
-        device: DeviceSpec<'a>,
-        /// Its mount flags.
-        flags: MountFlags,
-    },
+    Device(DeviceSpec<'a>),
 }
 
 /// What takes the changes of an overlay.
@@ -70,19 +59,9 @@ pub enum Upper {
 }
 
 impl Layer<'_> {
-    /// The directory of the new root that the layer covers.
-    pub fn target(&self) -> &Target {
-        match self {
-            Self::Overlay { target, .. }
-            | Self::Bind { target, .. }
-            | Self::Tmpfs { target, .. }
-            | Self::Device { target, .. } => target,
-        }
-    }
-
     /// Whether the layer keeps something on the state device.
     pub fn needs_state(&self) -> bool {
-        matches!(self, Self::Overlay { upper: Upper::State(_), .. } | Self::Bind { .. })
+        matches!(self.kind, LayerKind::Overlay(Upper::State(_)) | LayerKind::Bind { .. })
     }
 }
 

@@ -3,10 +3,10 @@
 use core::fmt;
 
 use boot_config::Config;
-use boot_config::policy::{DirectoryPolicy, EtcPolicy, HomePolicy, VarPolicy, Volatile};
+use boot_config::policy::{DirectoryMount, DirectoryPolicy, EtcPolicy, HomePolicy, VarPolicy, Volatile};
 use heapless::Vec;
 
-use crate::layers::{Layer, MAX_LAYERS, RootLayer, Upper};
+use crate::layers::{Layer, LayerKind, MAX_LAYERS, RootLayer, Upper};
 use crate::mount_options::MountFlags;
 use crate::path::{Escaped, PATH_CAPACITY, PathTooLong, StatePath, Target};
 
@@ -37,16 +37,16 @@ pub fn layers<'a>(config: &Config<'a>, deployment_name: &str) -> Result<Layers<'
     let var_default = if config.volatile == Volatile::State { VarPolicy::Tmpfs(None) } else { VarPolicy::default() };
     let mut layers = Layers::new();
     if let Some(policy) = config.etc.or((!in_memory).then(EtcPolicy::default)) {
-        add(&mut layers, "/etc", &|target| etc_layer(target, policy, deployment_name))?;
+        add(&mut layers, "/etc", etc_layer(policy, deployment_name))?;
     }
     if let Some(policy) = config.var.or((!in_memory).then_some(var_default)) {
-        add(&mut layers, "/var", &|target| var_layer(target, policy))?;
+        add(&mut layers, "/var", var_layer(policy))?;
     }
     if let Some(policy) = config.home.or((!in_memory).then(HomePolicy::default)) {
-        add(&mut layers, "/home", &|target| home_layer(target, policy))?;
+        add(&mut layers, "/home", home_layer(policy))?;
     }
     for directory in &config.directories {
-        add(&mut layers, directory.path, &|target| directory_layer(target, directory.policy))?;
+        add(&mut layers, directory.path, directory_layer(directory))?;
     }
     Ok(layers)
 }
@@ -71,91 +71,87 @@ fn check_volatile<'a>(config: &Config<'a>) -> Result<(), LayerError<'a>> {
     Ok(())
 }
 
-type Made<'a> = Result<Option<Layer<'a>>, PathTooLong>;
+/// What goes over a directory, if anything does.
+type Made<'a> = Result<Option<LayerKind<'a>>, PathTooLong>;
 
-fn etc_layer<'a>(target: Target, policy: EtcPolicy, deployment_name: &str) -> Made<'a> {
-    Ok(Some(match policy {
-        EtcPolicy::Overlay => overlay(target, Upper::State(StatePath::new(format_args!("etc"))?)),
-        EtcPolicy::OverlayPerDeployment => {
-            let path = StatePath::new(format_args!("deployments/{}/etc", Escaped(deployment_name)))?;
-            overlay(target, Upper::State(path))
-        }
-        EtcPolicy::Bind => bind_escaped(target)?,
-        EtcPolicy::Tmpfs => overlay(target, Upper::Memory),
-        EtcPolicy::ReadOnly => return Ok(None),
-    }))
+fn etc_layer<'a>(policy: EtcPolicy, deployment_name: &str) -> Made<'a> {
+    match policy {
+        EtcPolicy::Overlay => overlay(format_args!("etc")),
+        EtcPolicy::OverlayPerDeployment => overlay(format_args!("deployments/{}/etc", Escaped(deployment_name))),
+        EtcPolicy::Bind => bind_escaped("/etc"),
+        EtcPolicy::Tmpfs => Ok(Some(LayerKind::Overlay(Upper::Memory))),
+        EtcPolicy::ReadOnly => Ok(None),
+    }
 }
 
-fn var_layer(target: Target, policy: VarPolicy<'_>) -> Made<'_> {
-    Ok(Some(match policy {
-        VarPolicy::Bind => bind(target, StatePath::new(format_args!("var"))?, true),
-        VarPolicy::Mount(device) => Layer::Device { flags: flags(&target), target, device },
-        VarPolicy::Tmpfs(size) => tmpfs(target, size),
-        VarPolicy::ReadOnly => return Ok(None),
-    }))
+fn var_layer(policy: VarPolicy<'_>) -> Made<'_> {
+    match policy {
+        VarPolicy::Bind => bind(format_args!("var"), true),
+        VarPolicy::Mount(device) => Ok(Some(LayerKind::Device(device))),
+        VarPolicy::Tmpfs(size) => Ok(Some(tmpfs("/var", size))),
+        VarPolicy::ReadOnly => Ok(None),
+    }
 }
 
-fn home_layer(target: Target, policy: HomePolicy<'_>) -> Made<'_> {
-    Ok(Some(match policy {
-        HomePolicy::Bind => bind(target, StatePath::new(format_args!("home"))?, false),
-        HomePolicy::Mount(device) => Layer::Device { flags: flags(&target), target, device },
-        HomePolicy::Overlay => overlay_escaped(target)?,
-        HomePolicy::Tmpfs(size) => tmpfs(target, size),
-        HomePolicy::ReadOnly => return Ok(None),
-    }))
+fn home_layer(policy: HomePolicy<'_>) -> Made<'_> {
+    match policy {
+        HomePolicy::Bind => bind(format_args!("home"), false),
+        HomePolicy::Mount(device) => Ok(Some(LayerKind::Device(device))),
+        HomePolicy::Overlay => overlay_escaped("/home"),
+        HomePolicy::Tmpfs(size) => Ok(Some(tmpfs("/home", size))),
+        HomePolicy::ReadOnly => Ok(None),
+    }
 }
 
-fn directory_layer(target: Target, policy: DirectoryPolicy<'_>) -> Made<'_> {
-    Ok(Some(match policy {
-        DirectoryPolicy::Overlay => overlay_escaped(target)?,
-        DirectoryPolicy::Bind => bind_escaped(target)?,
-        DirectoryPolicy::Tmpfs(size) => tmpfs(target, size),
-    }))
+fn directory_layer<'a>(DirectoryMount { path, policy }: &DirectoryMount<'a>) -> Made<'a> {
+    match policy {
+        DirectoryPolicy::Overlay => overlay_escaped(path),
+        DirectoryPolicy::Bind => bind_escaped(path),
+        DirectoryPolicy::Tmpfs(size) => Ok(Some(tmpfs(path, *size))),
+    }
 }
 
-fn overlay<'a>(target: Target, upper: Upper) -> Layer<'a> {
-    Layer::Overlay { flags: flags(&target), target, upper }
+fn overlay<'a>(path: fmt::Arguments<'_>) -> Made<'a> {
+    Ok(Some(LayerKind::Overlay(Upper::State(StatePath::new(path)?))))
 }
 
-fn overlay_escaped<'a>(target: Target) -> Result<Layer<'a>, PathTooLong> {
-    let path = StatePath::new(format_args!("overlays/{}", Escaped(target.as_str())))?;
-    Ok(overlay(target, Upper::State(path)))
+fn overlay_escaped<'a>(target: &str) -> Made<'a> {
+    overlay(format_args!("overlays/{}", Escaped(target)))
 }
 
-fn bind<'a>(target: Target, source: StatePath, copy_from_root: bool) -> Layer<'a> {
-    Layer::Bind { flags: flags(&target), target, source, copy_from_root }
+fn bind<'a>(path: fmt::Arguments<'_>, copy_from_root: bool) -> Made<'a> {
+    Ok(Some(LayerKind::Bind { source: StatePath::new(path)?, copy_from_root }))
 }
 
-fn bind_escaped<'a>(target: Target) -> Result<Layer<'a>, PathTooLong> {
-    let path = StatePath::new(format_args!("binds/{}", Escaped(target.as_str())))?;
-    Ok(bind(target, path, true))
+fn bind_escaped<'a>(target: &str) -> Made<'a> {
+    bind(format_args!("binds/{}", Escaped(target)), true)
 }
 
-fn tmpfs(target: Target, size: Option<&str>) -> Layer<'_> {
-    let mode = match target.as_str() {
+fn tmpfs<'a>(target: &str, size: Option<&'a str>) -> LayerKind<'a> {
+    let mode = match target {
         "/tmp" | "/var/tmp" => 0o1777,
         "/root" => 0o700,
         _ => 0o755,
     };
-    Layer::Tmpfs { flags: flags(&target), target, size, mode }
+    LayerKind::Tmpfs { size, mode }
 }
 
 /// The mount flags that a directory has (see the crate's documentation).
-fn flags(target: &Target) -> MountFlags {
+fn flags(target: &str) -> MountFlags {
     let holds_data_only = ["/etc", "/home", "/srv", "/tmp", "/var/tmp"].iter().any(|directory| {
-        target.as_str().strip_prefix(directory).is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        target.strip_prefix(directory).is_some_and(|below| below.is_empty() || below.starts_with('/'))
     });
     if holds_data_only { MountFlags::NOSUID | MountFlags::NODEV } else { MountFlags::NONE }
 }
 
-/// Makes a layer and puts it before all that lie deeper, hence before what is below it.
-fn add<'a>(layers: &mut Layers<'a>, path: &'a str, make: &dyn Fn(Target) -> Made<'a>) -> Result<(), LayerError<'a>> {
-    let Some(layer) = Target::new(path).and_then(make).map_err(|PathTooLong| LayerError::PathTooLong { path })? else {
-        return Ok(());
-    };
-    let depth = layer.target().depth();
-    let place = layers.iter().position(|other| other.target().depth() > depth).unwrap_or(layers.len());
-    layers.insert(place, layer).map_err(|_| LayerError::TooMany)
+/// Puts a layer before all that lie deeper, hence before what is below it.
+fn add<'a>(layers: &mut Layers<'a>, path: &'a str, made: Made<'a>) -> Result<(), LayerError<'a>> {
+    let too_long = |PathTooLong| LayerError::PathTooLong { path };
+    let target = Target::new(path).map_err(too_long)?;
+    let Some(kind) = made.map_err(too_long)? else { return Ok(()) };
+    let depth = target.depth();
+    let place = layers.iter().position(|other| other.target.depth() > depth).unwrap_or(layers.len());
+    layers.insert(place, Layer { target, kind, flags: flags(path) }).map_err(|_| LayerError::TooMany)
 }
 
 /// Why no list of layers can be made. The text leaves out what happens next, which only the caller knows.

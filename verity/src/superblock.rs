@@ -66,9 +66,9 @@ impl Superblock {
             return Err(SuperblockError::NoDataBlocks);
         }
         let salt_size = u16::from_le_bytes(fields.take());
-        zero(82, &fields.take::<6>())?;
-        let salt = parse_salt(salt_size, &fields.take())?;
-        zero(TAIL_OFFSET, &fields.take::<{ SUPERBLOCK_SIZE - TAIL_OFFSET }>())?;
+        zero(82, fields.bytes(6))?;
+        let salt = parse_salt(salt_size, fields.bytes(MAX_SALT_SIZE))?;
+        zero(TAIL_OFFSET, fields.bytes(SUPERBLOCK_SIZE - TAIL_OFFSET))?;
         Ok(Self { hash_type, uuid, algorithm, data_block_size, hash_block_size, data_blocks, salt })
     }
 
@@ -115,12 +115,18 @@ impl Superblock {
 /// The bytes not yet read, from the front.
 struct Fields<'a>(&'a [u8]);
 
-impl Fields<'_> {
-    /// The next `N` bytes. The sizes of all fields together are that of the superblock.
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        let Some((field, rest)) = self.0.split_first_chunk() else { return [0; N] };
+impl<'a> Fields<'a> {
+    /// The next `size` bytes. The sizes of all fields together are that of the superblock.
+    #[inline(never)]
+    fn bytes(&mut self, size: usize) -> &'a [u8] {
+        let (field, rest) = self.0.split_at_checked(size).unwrap_or_default();
         self.0 = rest;
-        *field
+        field
+    }
+
+    /// The next `N` bytes, as a value.
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        self.bytes(N).first_chunk().copied().unwrap_or([0; N])
     }
 
     fn u32(&mut self) -> u32 {
@@ -147,7 +153,7 @@ fn parse_block_size(field: &'static str, size: u32) -> Result<u32, SuperblockErr
     if parameters::is_block_size(size) { Ok(size) } else { Err(SuperblockError::BlockSize { field, found: size }) }
 }
 
-fn parse_salt(size: u16, field: &[u8; MAX_SALT_SIZE]) -> Result<Salt, SuperblockError> {
+fn parse_salt(size: u16, field: &[u8]) -> Result<Salt, SuperblockError> {
     let too_large = SuperblockError::SaltSize { found: size };
     let (salt, padding) = field.split_at_checked(usize::from(size)).ok_or(too_large)?;
     zero(SALT_OFFSET.saturating_add(salt.len()), padding)?;
@@ -155,6 +161,7 @@ fn parse_salt(size: u16, field: &[u8; MAX_SALT_SIZE]) -> Result<Salt, Superblock
 }
 
 /// Checks that the padding that starts at `offset` is zero.
+#[inline(never)]
 fn zero(offset: usize, padding: &[u8]) -> Result<(), SuperblockError> {
     match padding.iter().enumerate().find(|(_, byte)| **byte != 0) {
         Some((index, byte)) => Err(SuperblockError::Padding { offset: offset.saturating_add(index), found: *byte }),

@@ -12,8 +12,8 @@ use overlay::policy::{layers, root_layer};
 use super::layer;
 use super::select::{LayerDevice, StateChoice};
 use super::step::{Action, Device, Mount, Scope, Source, Step, TypeName, VerityDevice};
-use crate::text::{Path, Reason};
-use crate::{path, places, reason};
+use crate::text::{self, Path, Reason, below};
+use crate::{places, reason};
 
 /// Most steps of a plan: a root, a `/usr` and a layer for each directory that the command line can name, with two steps
 /// of preparation each.
@@ -149,7 +149,7 @@ impl<'a> Builder<'_, 'a> {
         let layer = root_layer(self.config);
         let place = if layer == RootLayer::Plain { places::NEW_ROOT } else { places::IMAGE };
         if layer != RootLayer::Plain {
-            self.make_directory(path!("{}", places::IMAGE), 0o755)?;
+            self.make_directory(text::path(places::IMAGE), 0o755)?;
         }
         let device = match &candidate.root {
             RootSource::Verity(source) => Some(self.verity_mount("root", source, &self.config.root, place)?),
@@ -172,19 +172,19 @@ impl<'a> Builder<'_, 'a> {
     /// An empty root in memory, with the image's `/usr` in it.
     #[inline(never)]
     fn memory_root(&mut self, has_image: bool) -> Result<(), Reason> {
-        let target = path!("{}", places::NEW_ROOT);
+        let target = text::path(places::NEW_ROOT);
         let source = Source::Tmpfs { size: None, mode: 0o755 };
         self.push(Action::Mount(Mount { source, target, flags: MountFlags::NONE }))?;
         for (name, mode) in MEMORY_ROOT {
-            self.make_directory(path!("{}/{name}", places::NEW_ROOT), mode)?;
+            self.make_directory(below(places::NEW_ROOT, name), mode)?;
         }
-        self.make_directory(path!("{}/usr", places::NEW_ROOT), 0o755)?;
+        self.make_directory(below(places::NEW_ROOT, "usr"), 0o755)?;
         for (destination, name) in USR_LINKS {
-            self.push(Action::Link { destination, path: path!("{}/{name}", places::NEW_ROOT) })?;
+            self.push(Action::Link { destination, path: below(places::NEW_ROOT, name) })?;
         }
         if has_image && self.candidate.usr.is_none() {
-            let source = Source::Bind { directory: path!("{}/usr", places::IMAGE) };
-            let target = path!("{}/usr", places::NEW_ROOT);
+            let source = Source::Bind { directory: below(places::IMAGE, "usr") };
+            let target = below(places::NEW_ROOT, "usr");
             self.push(Action::Mount(Mount { source, target, flags: MountFlags::RDONLY }))?;
         }
         Ok(())
@@ -193,7 +193,7 @@ impl<'a> Builder<'_, 'a> {
     /// A `/usr` of its own.
     #[inline(never)]
     fn usr(&mut self) -> Result<(), Reason> {
-        let place = path!("{}/usr", places::NEW_ROOT);
+        let place = below(places::NEW_ROOT, "usr");
         let candidate = self.candidate;
         match &candidate.usr {
             None => Ok(()),

@@ -1,14 +1,14 @@
 //! The steps that make directories of the new root writable.
 
 use boot_config::config::FilesystemConfig;
-use overlay::layers::{Layer, UPPER, Upper, WORK, needs_state};
+use overlay::layers::{Layer, LayerKind, UPPER, Upper, WORK, needs_state};
 use overlay::mount_options::{MountFlags, MountOptions};
 use overlay::options::OverlayOptions;
 
 use super::build::Builder;
 use super::select::{LayerDevice, StateChoice};
 use super::step::{Action, Device, Mount, Scope, Source};
-use crate::text::{Path, Reason};
+use crate::text::{self, Path, Reason, below};
 use crate::{path, places, reason};
 
 /// The flags of the state device's own mount. What a directory of it needs beyond them, its own mount says.
@@ -31,20 +31,20 @@ pub(super) fn add<'a>(
     if needs_state(layers) {
         state_device(builder, state)?;
     }
-    let in_memory = |layer: &Layer<'_>| matches!(layer, Layer::Overlay { upper: Upper::Memory, .. });
+    let in_memory = |layer: &Layer<'_>| matches!(layer.kind, LayerKind::Overlay(Upper::Memory));
     if layers.iter().any(in_memory) {
         builder.memory()?;
     }
-    if layers.iter().any(|layer| matches!(layer, Layer::Overlay { .. })) {
+    if layers.iter().any(|layer| matches!(layer.kind, LayerKind::Overlay(_))) {
         builder.scope = Scope::Candidate;
         builder.load_module("overlay", true)?;
     }
     for layer in layers {
         builder.scope = Scope::Candidate;
-        builder.push(Action::CheckDirectory { path: path!("{}", layer.target()) })?;
-        let target = path!("{}{}", places::NEW_ROOT, layer.target());
-        match layer {
-            Layer::Overlay { upper, flags, .. } => {
+        builder.push(Action::CheckDirectory { path: text::path(layer.target.as_str()) })?;
+        let target = path!("{}{}", places::NEW_ROOT, layer.target);
+        match &layer.kind {
+            LayerKind::Overlay(upper) => {
                 let directory = match upper {
                     Upper::State(path) => {
                         builder.scope = Scope::State;
@@ -52,24 +52,28 @@ pub(super) fn add<'a>(
                     }
                     Upper::Memory => builder.memory_directory()?,
                 };
-                over(builder, &target, &target, &directory, *flags)?;
+                over(builder, &target, &target, &directory, layer.flags)?;
             }
-            Layer::Bind { source, copy_from_root, flags, .. } => {
+            LayerKind::Bind { source, copy_from_root } => {
                 builder.scope = Scope::State;
                 let directory = bind_source(builder, source.as_str(), &target, *copy_from_root)?;
-                builder.push(Action::Mount(Mount { source: Source::Bind { directory }, target, flags: *flags }))?;
+                builder.push(Action::Mount(Mount {
+                    source: Source::Bind { directory },
+                    target,
+                    flags: layer.flags,
+                }))?;
             }
-            Layer::Tmpfs { size, mode, flags, .. } => {
+            LayerKind::Tmpfs { size, mode } => {
                 let source = Source::Tmpfs { size: *size, mode: u32::from(*mode) };
-                builder.push(Action::Mount(Mount { source, target, flags: *flags }))?;
+                builder.push(Action::Mount(Mount { source, target, flags: layer.flags }))?;
             }
-            Layer::Device { device, flags, .. } => {
+            LayerKind::Device(device) => {
                 builder.scope = Scope::State;
                 let found = devices.iter().find(|found| found.spec == *device);
-                let found = found.ok_or_else(|| reason!("{device} for {} is not there", layer.target()))?;
+                let found = found.ok_or_else(|| reason!("{device} for {} is not there", layer.target))?;
                 let unnamed = FilesystemConfig::default();
                 let kind = Some(found.kind.as_str());
-                builder.filesystem_of_type(Device::Block(found.name.clone()), kind, &unnamed, *flags, &target)?;
+                builder.filesystem_of_type(Device::Block(found.name.clone()), kind, &unnamed, layer.flags, &target)?;
             }
         }
     }
@@ -92,19 +96,19 @@ fn over(
     directory: &str,
     flags: MountFlags,
 ) -> Result<(), Reason> {
-    let (upper, work) = (path!("{directory}/{UPPER}"), path!("{directory}/{WORK}"));
+    let (upper, work) = (below(directory, UPPER), below(directory, WORK));
     let options = OverlayOptions::new(lower, &upper, &work)
         .map_err(|error| reason!("cannot lay a writable directory over {lower}: {error}"))?;
     // The top of an overlay shows the owner and permissions of its upper directory.
-    builder.push(Action::MakeDirectoryLike { model: path!("{lower}"), path: upper })?;
+    builder.push(Action::MakeDirectoryLike { model: text::path(lower), path: upper })?;
     builder.make_directory(work, WORK_MODE)?;
-    builder.push(Action::Mount(Mount { source: Source::Overlay { options }, target: path!("{target}"), flags }))
+    builder.push(Action::Mount(Mount { source: Source::Overlay { options }, target: text::path(target), flags }))
 }
 
 /// The mount that holds the state directories.
 #[inline(never)]
 fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> Result<(), Reason> {
-    builder.make_directory(path!("{}", places::STATE), PUBLIC)?;
+    builder.make_directory(text::path(places::STATE), PUBLIC)?;
     match state {
         StateChoice::Device { name, kind, options } => {
             builder.scope = Scope::State;
@@ -117,7 +121,7 @@ fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> R
         }
         StateChoice::Memory => {
             let source = Source::Tmpfs { size: None, mode: PUBLIC };
-            builder.push(Action::Mount(Mount { source, target: path!("{}", places::STATE), flags: STATE_FLAGS }))
+            builder.push(Action::Mount(Mount { source, target: text::path(places::STATE), flags: STATE_FLAGS }))
         }
         StateChoice::Missing(which) => Err(reason!("{which} is not there")),
         StateChoice::Unusable(why) => Err(why.clone()),
@@ -127,7 +131,7 @@ fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> R
 
 /// A directory of the state device, with the directories that it lies in; the last one gets `mode`.
 fn state_directory(builder: &mut Builder<'_, '_>, relative: &str, mode: u32) -> Result<Path, Reason> {
-    let whole = path!("{}/{relative}", places::STATE);
+    let whole = below(places::STATE, relative);
     parents(builder, relative)?;
     builder.make_directory(whole.clone(), mode)?;
     Ok(whole)
@@ -137,7 +141,7 @@ fn state_directory(builder: &mut Builder<'_, '_>, relative: &str, mode: u32) -> 
 fn parents(builder: &mut Builder<'_, '_>, relative: &str) -> Result<(), Reason> {
     for (end, _) in relative.match_indices('/') {
         let parent = relative.get(..end).unwrap_or_default();
-        builder.make_directory(path!("{}/{parent}", places::STATE), PUBLIC)?;
+        builder.make_directory(below(places::STATE, parent), PUBLIC)?;
     }
     Ok(())
 }
@@ -148,12 +152,12 @@ fn bind_source(
     target: &str,
     copy_from_root: bool,
 ) -> Result<Path, Reason> {
-    let directory = path!("{}/{relative}", places::STATE);
+    let directory = below(places::STATE, relative);
     parents(builder, relative)?;
     builder.push(if copy_from_root {
-        Action::FillDirectory { source: path!("{target}"), target: directory.clone() }
+        Action::FillDirectory { source: text::path(target), target: directory.clone() }
     } else {
-        Action::MakeDirectoryLike { model: path!("{target}"), path: directory.clone() }
+        Action::MakeDirectoryLike { model: text::path(target), path: directory.clone() }
     })?;
     Ok(directory)
 }
@@ -165,9 +169,9 @@ impl<'a> Builder<'_, 'a> {
             return Ok(());
         }
         self.memory_layers = Some(0);
-        self.make_directory(path!("{}", places::MEMORY), PRIVATE)?;
+        self.make_directory(text::path(places::MEMORY), PRIVATE)?;
         let source = Source::Tmpfs { size: None, mode: PRIVATE };
-        self.push(Action::Mount(Mount { source, target: path!("{}", places::MEMORY), flags: STATE_FLAGS }))
+        self.push(Action::Mount(Mount { source, target: text::path(places::MEMORY), flags: STATE_FLAGS }))
     }
 
     /// A new directory for one layer in memory.
@@ -194,6 +198,6 @@ impl<'a> Builder<'_, 'a> {
             .map_err(|error| reason!("cannot mount {device} with the options that are given: {error}"))?;
         let flags = options.set.union(flags);
         let source = Source::Filesystem { device, kind, options };
-        self.push(Action::Mount(Mount { source, target: path!("{place}"), flags }))
+        self.push(Action::Mount(Mount { source, target: text::path(place), flags }))
     }
 }

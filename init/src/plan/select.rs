@@ -7,7 +7,7 @@ use boot_config::{Config, DeviceSpec};
 use deployment::candidates::{self, Candidate, CandidateError, MAX_CANDIDATES};
 use deployment::{Facts, Name, ledger};
 use heapless::Vec;
-use overlay::layers::{Layer, MAX_LAYERS, needs_state};
+use overlay::layers::{Layer, LayerKind, MAX_LAYERS, needs_state};
 use overlay::policy::layers;
 
 use super::step::TypeName;
@@ -117,7 +117,7 @@ pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, R
     let root_disk = root_disk.or(ledger.as_ref().map(|ledger| ledger.disk.as_str()));
     let mut devices = Vec::new();
     for layer in &layers {
-        let Layer::Device { device: spec, target, .. } = layer else { continue };
+        let Layer { kind: LayerKind::Device(spec), target, .. } = layer else { continue };
         match facts.find_near(spec, root_disk).map_err(|ambiguous| reason!("{ambiguous}"))? {
             Some(device) => {
                 let kind = device.filesystem.as_ref().map(|filesystem| filesystem.kind);

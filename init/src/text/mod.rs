@@ -46,6 +46,18 @@ fn write_clipped(text: &mut StringView, arguments: fmt::Arguments<'_>) {
     }
 }
 
+/// A [`Path`] of the same text; one that is too long is cut, and then not found.
+#[inline(never)]
+pub fn path(text: &str) -> Path {
+    crate::path!("{text}")
+}
+
+/// The [`Path`] of `name` in `directory`; one that is too long is cut, and then not found.
+#[inline(never)]
+pub fn below(directory: &str, name: &str) -> Path {
+    crate::path!("{directory}/{name}")
+}
+
 /// A [`Path`] from a format string; one that is too long is cut, and then not found.
 #[macro_export]
 macro_rules! path {

@@ -24,15 +24,23 @@ fn state(path: &str) -> StatePath {
 }
 
 fn etc() -> Layer<'static> {
-    Layer::Overlay { target: target("/etc"), upper: Upper::State(state("etc")), flags: DATA }
+    Layer { target: target("/etc"), kind: LayerKind::Overlay(Upper::State(state("etc"))), flags: DATA }
 }
 
 fn var() -> Layer<'static> {
-    Layer::Bind { target: target("/var"), source: state("var"), copy_from_root: true, flags: MountFlags::NONE }
+    Layer {
+        target: target("/var"),
+        kind: LayerKind::Bind { source: state("var"), copy_from_root: true },
+        flags: MountFlags::NONE,
+    }
 }
 
 fn home() -> Layer<'static> {
-    Layer::Bind { target: target("/home"), source: state("home"), copy_from_root: false, flags: DATA }
+    Layer {
+        target: target("/home"),
+        kind: LayerKind::Bind { source: state("home"), copy_from_root: false },
+        flags: DATA,
+    }
 }
 
 #[test]
@@ -43,12 +51,19 @@ fn by_default_etc_is_an_overlay_and_var_and_home_are_binds() {
 
 #[test]
 fn every_policy_of_etc() {
-    let overlay = |upper| Layer::Overlay { target: target("/etc"), upper, flags: DATA };
+    let overlay = |upper| Layer { target: target("/etc"), kind: LayerKind::Overlay(upper), flags: DATA };
     let table = [
         ("overlay", etc()),
         ("overlay:per-deployment", overlay(Upper::State(state("deployments/abc/etc")))),
         ("tmpfs", overlay(Upper::Memory)),
-        ("bind", Layer::Bind { target: target("/etc"), source: state("binds/etc"), copy_from_root: true, flags: DATA }),
+        (
+            "bind",
+            Layer {
+                target: target("/etc"),
+                kind: LayerKind::Bind { source: state("binds/etc"), copy_from_root: true },
+                flags: DATA,
+            },
+        ),
     ];
     for (value, layer) in table {
         let cmdline = std::format!("surefoot.etc={value}");
@@ -59,13 +74,17 @@ fn every_policy_of_etc() {
 
 #[test]
 fn every_policy_of_var() {
-    let tmpfs = |size| Layer::Tmpfs { target: target("/var"), size, mode: 0o755, flags: MountFlags::NONE };
+    let tmpfs =
+        |size| Layer { target: target("/var"), kind: LayerKind::Tmpfs { size, mode: 0o755 }, flags: MountFlags::NONE };
     let device = DeviceSpec::PartLabel("var");
     let table = [
         ("surefoot.var=bind", var()),
         ("surefoot.var=tmpfs", tmpfs(None)),
         ("surefoot.var=tmpfs:size=1g", tmpfs(Some("1g"))),
-        ("surefoot.var=mount:PARTLABEL=var", Layer::Device { target: target("/var"), device, flags: MountFlags::NONE }),
+        (
+            "surefoot.var=mount:PARTLABEL=var",
+            Layer { target: target("/var"), kind: LayerKind::Device(device), flags: MountFlags::NONE },
+        ),
     ];
     for (cmdline, layer) in table {
         assert_eq!(made(cmdline), [etc(), layer, home()], "{cmdline}");
@@ -75,18 +94,22 @@ fn every_policy_of_var() {
 
 #[test]
 fn every_policy_of_home() {
-    let tmpfs = |size| Layer::Tmpfs { target: target("/home"), size, mode: 0o755, flags: DATA };
+    let tmpfs = |size| Layer { target: target("/home"), kind: LayerKind::Tmpfs { size, mode: 0o755 }, flags: DATA };
     let table = [
         ("surefoot.home=bind", home()),
         ("surefoot.home=tmpfs", tmpfs(None)),
         ("surefoot.home=tmpfs:size=50%", tmpfs(Some("50%"))),
         (
             "surefoot.home=overlay",
-            Layer::Overlay { target: target("/home"), upper: Upper::State(state("overlays/home")), flags: DATA },
+            Layer {
+                target: target("/home"),
+                kind: LayerKind::Overlay(Upper::State(state("overlays/home"))),
+                flags: DATA,
+            },
         ),
         (
             "surefoot.home=mount:UUID=ab",
-            Layer::Device { target: target("/home"), device: DeviceSpec::Uuid("ab"), flags: DATA },
+            Layer { target: target("/home"), kind: LayerKind::Device(DeviceSpec::Uuid("ab")), flags: DATA },
         ),
     ];
     for (cmdline, layer) in table {
@@ -100,33 +123,41 @@ fn other_directories_come_after_those_above_them() {
     let cmdline = "surefoot.mount=/var/lib/x:tmpfs surefoot.mount=/usr/local:overlay surefoot.mount=/srv:bind \
                    surefoot.mount=/var/tmp:tmpfs:size=5m surefoot.mount=/root:tmpfs";
     let other = [
-        Layer::Bind { target: target("/srv"), source: state("binds/srv"), copy_from_root: true, flags: DATA },
-        Layer::Tmpfs { target: target("/root"), size: None, mode: 0o700, flags: MountFlags::NONE },
-        Layer::Overlay {
+        Layer {
+            target: target("/srv"),
+            kind: LayerKind::Bind { source: state("binds/srv"), copy_from_root: true },
+            flags: DATA,
+        },
+        Layer { target: target("/root"), kind: LayerKind::Tmpfs { size: None, mode: 0o700 }, flags: MountFlags::NONE },
+        Layer {
             target: target("/usr/local"),
-            upper: Upper::State(state("overlays/usr-local")),
+            kind: LayerKind::Overlay(Upper::State(state("overlays/usr-local"))),
             flags: MountFlags::NONE,
         },
-        Layer::Tmpfs { target: target("/var/tmp"), size: Some("5m"), mode: 0o1777, flags: DATA },
-        Layer::Tmpfs { target: target("/var/lib/x"), size: None, mode: 0o755, flags: MountFlags::NONE },
+        Layer { target: target("/var/tmp"), kind: LayerKind::Tmpfs { size: Some("5m"), mode: 0o1777 }, flags: DATA },
+        Layer {
+            target: target("/var/lib/x"),
+            kind: LayerKind::Tmpfs { size: None, mode: 0o755 },
+            flags: MountFlags::NONE,
+        },
     ];
     assert_eq!(made(cmdline), [etc(), var(), home()].into_iter().chain(other).collect::<StdVec<_>>());
 }
 
 #[test]
 fn data_directories_are_told_by_whole_names() {
-    let flag_of = |path: &str| flags(&target(path));
     for path in ["/etc", "/etc/x", "/home/a", "/srv", "/tmp", "/var/tmp"] {
-        assert_eq!(flag_of(path), DATA, "{path}");
+        assert_eq!(flags(path), DATA, "{path}");
     }
     for path in ["/var", "/var/lib", "/srvx", "/opt", "/usr/local", "/root", "/opt/etc"] {
-        assert_eq!(flag_of(path), MountFlags::NONE, "{path}");
+        assert_eq!(flags(path), MountFlags::NONE, "{path}");
     }
 }
 
 #[test]
 fn a_volatile_state_has_var_in_memory() {
-    let tmpfs = |size| Layer::Tmpfs { target: target("/var"), size, mode: 0o755, flags: MountFlags::NONE };
+    let tmpfs =
+        |size| Layer { target: target("/var"), kind: LayerKind::Tmpfs { size, mode: 0o755 }, flags: MountFlags::NONE };
     assert_eq!(made("systemd.volatile=state"), [etc(), tmpfs(None), home()]);
     assert_eq!(made("systemd.volatile=state surefoot.var=tmpfs:size=1g"), [etc(), tmpfs(Some("1g")), home()]);
     assert_eq!(root_layer(&config("systemd.volatile=state")), RootLayer::Plain);
@@ -139,7 +170,7 @@ fn a_root_in_memory_has_only_the_layers_that_are_asked_for() {
         assert_eq!(root_layer(&config(&cmdline)), layer);
         assert_eq!(made(&cmdline), []);
         let cmdline = cmdline + " surefoot.home=bind surefoot.mount=/srv:tmpfs";
-        let srv = Layer::Tmpfs { target: target("/srv"), size: None, mode: 0o755, flags: DATA };
+        let srv = Layer { target: target("/srv"), kind: LayerKind::Tmpfs { size: None, mode: 0o755 }, flags: DATA };
         assert_eq!(made(&cmdline), [home(), srv]);
     }
 }
@@ -193,7 +224,7 @@ fn a_deployment_name_stays_one_directory() {
     let config = config("surefoot.etc=overlay:per-deployment surefoot.var=ro surefoot.home=ro");
     let layers = layers(&config, "../../x").unwrap();
     let upper = Upper::State(state(r"deployments/\x2e.-..-x/etc"));
-    assert_eq!(layers, [Layer::Overlay { target: target("/etc"), upper, flags: DATA }]);
+    assert_eq!(layers, [Layer { target: target("/etc"), kind: LayerKind::Overlay(upper), flags: DATA }]);
     assert_eq!(super::layers(&config, ""), Err(LayerError::NoDeploymentName));
 }
 
