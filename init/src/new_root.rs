@@ -3,7 +3,7 @@
 use sys::errno::Explained;
 use sys::file::{self, AsFd, BorrowedFd, Kind, Links};
 
-use crate::reason;
+use crate::{path, reason};
 use crate::text::{self, Path, Reason};
 
 /// Programs that are tried where no `init=` is given, in the kernel's own order (init/main.c).
