@@ -5,7 +5,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{explain, initramfs, manual, status, verity};
+use crate::{explain, initramfs, ledger, manual, status, verity};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -34,6 +34,10 @@ enum Command {
     Explain(explain::Args),
     Initramfs(initramfs::Args),
     Status(status::Args),
+    MarkGood(ledger::MarkGoodArgs),
+    MarkBad(ledger::MarkBadArgs),
+    SetNext(ledger::SetNextArgs),
+    Rollback(ledger::RollbackArgs),
     Verity(verity::Args),
     Man(manual::ManArgs),
     Completions(manual::CompletionsArgs),
@@ -46,6 +50,10 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Initramfs(args) => initramfs::run(&args),
             Command::Status(args) => status::run(&args),
+            Command::MarkGood(args) => ledger::mark_good(&args),
+            Command::MarkBad(args) => ledger::mark_bad(&args),
+            Command::SetNext(args) => ledger::set_next(&args),
+            Command::Rollback(args) => ledger::rollback(&args),
             Command::Verity(args) => verity::run(args),
             Command::Man(args) => manual::man(&args),
             Command::Completions(args) => manual::completions(&args),

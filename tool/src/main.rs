@@ -6,8 +6,10 @@ mod disk_image;
 mod error;
 mod explain;
 mod initramfs;
+mod ledger;
 mod manual;
 mod output;
+mod slots;
 mod status;
 mod verity;
 

@@ -1,6 +1,6 @@
 //! `surefoot status`: how the running system was booted.
 
-mod report;
+pub(crate) mod report;
 mod text;
 
 use std::io::{ErrorKind, IsTerminal};

@@ -64,6 +64,25 @@ pub(crate) struct Deployment {
     /// The root hash of a `/usr` of its own, in hexadecimal digits; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usr_hash: Option<String>,
+    /// Its slot; absent where it is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) slot: Option<DeploymentSlot>,
+}
+
+/// Where a deployment stands in the boot ledger.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct DeploymentSlot {
+    /// The disk: its kernel name, such as `vda`.
+    pub(crate) disk: String,
+    /// The number of its partition.
+    pub(crate) partition: u32,
+    /// 0 never boots, 15 comes first.
+    pub(crate) priority: u8,
+    /// How often it may still be tried, this boot not counted, while it is not good.
+    pub(crate) tries_left: u8,
+    /// Whether it has booted well before.
+    pub(crate) successful: bool,
 }
 
 /// A candidate that did not boot.
@@ -120,6 +139,15 @@ pub(crate) enum Reading {
     Whole(BootReport),
     /// It has a newer schema than this program knows: fields may be missing, or mean something else.
     Newer(BootReport),
+}
+
+impl Reading {
+    /// The report, understood as far as it is.
+    pub(crate) fn into_report(self) -> BootReport {
+        match self {
+            Self::Whole(report) | Self::Newer(report) => report,
+        }
+    }
 }
 
 /// Reads a report.

@@ -1,0 +1,56 @@
+//! What the running kernel's command line says about slots.
+
+use std::path::Path;
+
+use boot_config::policy::VerityPolicy;
+use boot_config::{Config, Sources};
+use deployment::BlockDevice;
+use verity::RootHash;
+
+/// What stands for a command line that is not known: any slot may boot.
+const ANY: &str = "surefoot.verity=off";
+
+/// The words of the running kernel, as far as they can still be read: those of drop-in files were in the initramfs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CommandLine {
+    bootconfig: String,
+    cmdline: String,
+}
+
+impl CommandLine {
+    /// That of the running kernel.
+    pub(crate) fn running() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        Self { bootconfig: read("/proc/bootconfig"), cmdline: read("/proc/cmdline") }
+    }
+
+    /// That of a file.
+    pub(crate) fn of_file(path: &Path) -> Self {
+        Self { bootconfig: String::new(), cmdline: std::fs::read_to_string(path).unwrap_or_default() }
+    }
+
+    /// The configuration of a boot that chooses from slots; `None` where these words make no such boot.
+    pub(crate) fn config(&self) -> Option<Config<'_>> {
+        let sources = Sources { drop_ins: "", bootconfig: &self.bootconfig, cmdline: &self.cmdline };
+        Config::parse(sources).ok().filter(Config::wants_slots)
+    }
+
+    /// That configuration or, where it is not known, one that takes any slot.
+    pub(crate) fn config_or_any(&self) -> Option<Config<'_>> {
+        let any = || Config::parse(Sources { cmdline: ANY, ..Sources::default() }).ok();
+        self.config().or_else(any)
+    }
+
+    /// The root hashes that may boot; `None` where no list of them is known.
+    pub(crate) fn accepted(&self) -> Option<Vec<RootHash>> {
+        let config = self.config()?;
+        (config.verity == VerityPolicy::Required).then(|| config.accepted_hashes().collect())
+    }
+
+    /// Whether the slot's root hash is accepted; `None` where no list is known.
+    pub(crate) fn accepts(&self, slot: &BlockDevice) -> Option<bool> {
+        let accepted = self.accepted()?;
+        let uuid = slot.partition.as_ref().and_then(|partition| partition.uuid);
+        Some(accepted.iter().any(|hash| hash.data_partition().map(boot_config::spec::PartUuid::Gpt) == uuid))
+    }
+}

@@ -1,0 +1,134 @@
+//! Which disk a command works on, and what runs from it.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use boot_config::spec::PartUuid;
+use verity::RootHash;
+
+use super::{Access, CommandLine, SlotDisk, number};
+use crate::error::Error;
+use crate::status::report::{self, BootReport};
+
+/// Which disk, for commands that work on slots.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct DiskOptions {
+    /// Work on this disk or disk image instead of the disk that the system runs from.
+    #[arg(long, value_name = "PATH", help_heading = "Offline use")]
+    pub(crate) disk: Option<PathBuf>,
+
+    /// With --disk: take this slot for the running one.
+    #[arg(long, value_name = "NAME", requires = "disk", help_heading = "Offline use")]
+    pub(crate) running: Option<String>,
+
+    /// The report of the boot [default: that of the running system].
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) report: Option<PathBuf>,
+
+    /// The kernel's command line [default: that of the running system].
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) cmdline: Option<PathBuf>,
+}
+
+/// A disk, what runs from it, and how its slots are chosen.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The disk.
+    pub(crate) disk: SlotDisk,
+    /// The partition number of the slot that the system runs from, where that is known.
+    pub(crate) running: Option<u32>,
+    /// The root hash that it runs with.
+    pub(crate) running_hash: Option<RootHash>,
+    /// How slots are chosen.
+    pub(crate) command_line: CommandLine,
+}
+
+impl DiskOptions {
+    /// The report of the boot that brought up what runs from the disk; `None` where nothing does, or none is left.
+    pub(crate) fn boot_report(&self) -> Option<BootReport> {
+        if self.report.is_none() && self.disk.as_deref().is_some_and(|disk| !self.is_running_disk(disk)) {
+            return None;
+        }
+        self.read_report()
+    }
+
+    fn read_report(&self) -> Option<BootReport> {
+        let path = self.report.as_deref().unwrap_or(Path::new(init::places::REPORT));
+        let text = std::fs::read_to_string(path).ok()?;
+        report::parse(&text).ok().map(report::Reading::into_report)
+    }
+
+    /// Whether the path leads to the disk that the system runs from.
+    fn is_running_disk(&self, path: &Path) -> bool {
+        let report = self.read_report();
+        let running = report.and_then(|report| Some(node(&report.deployment.slot?.disk)));
+        let number =
+            |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.rdev()).filter(|rdev| *rdev != 0);
+        running.is_some_and(|running| number(&running).is_some() && number(&running) == number(path))
+    }
+
+    /// How slots are chosen: by the running kernel's command line, unless the disk is another machine's.
+    pub(crate) fn command_line(&self) -> CommandLine {
+        match (&self.cmdline, &self.disk) {
+            (Some(file), _) => CommandLine::of_file(file),
+            (None, Some(disk)) if !self.is_running_disk(disk) => CommandLine::default(),
+            _ => CommandLine::running(),
+        }
+    }
+
+    /// Where the disk is: that of `--disk`, else the one that the system runs from. `None` if it runs from no slot.
+    pub(crate) fn path(&self, report: Option<&BootReport>) -> Option<PathBuf> {
+        let running = || Some(node(&report?.deployment.slot.as_ref()?.disk));
+        self.disk.clone().or_else(running)
+    }
+
+    /// Opens the disk.
+    pub(crate) fn open(&self, access: Access) -> Result<Context, Error> {
+        let report = self.boot_report();
+        let path = self.path(report.as_ref()).ok_or_else(no_slots)?;
+        self.open_with(report.as_ref(), &path, access)
+    }
+
+    /// Opens the disk at `path`, which the report is about.
+    pub(crate) fn open_with(&self, report: Option<&BootReport>, path: &Path, access: Access) -> Result<Context, Error> {
+        let disk = SlotDisk::open(path, access)?;
+        let running = match &self.running {
+            Some(name) => Some(number(disk.find(name)?)),
+            None => report.and_then(|report| Some(report.deployment.slot.as_ref()?.partition)),
+        };
+        let hash = report.and_then(|report| report.deployment.root_hash.as_ref()?.parse().ok());
+        let running_hash = if self.running.is_some() { None } else { hash };
+        let context = Context { disk, running, running_hash, command_line: self.command_line() };
+        context.check()?;
+        Ok(context)
+    }
+}
+
+impl Context {
+    /// Checks that what runs is still where the boot found it.
+    fn check(&self) -> Result<(), Error> {
+        let Some(running) = self.running else { return Ok(()) };
+        let changed = |why: &str| {
+            let object = format!("partition {running} of {}", self.disk.path().display());
+            Error::bad("cannot find the running deployment in", object, why)
+                .advice("The partition table was changed since the system was booted: boot anew.")
+        };
+        let slot = self.disk.slot(running).ok_or_else(|| changed("it is no slot any more"))?;
+        let found = slot.partition.as_ref().and_then(|partition| partition.uuid);
+        let expected = self.running_hash.as_ref().and_then(RootHash::data_partition).map(PartUuid::Gpt);
+        if expected.is_some() && found != expected {
+            return Err(changed("its PARTUUID is not that of the running root hash"));
+        }
+        Ok(())
+    }
+}
+
+/// The device node of a disk with this kernel name.
+fn node(name: &str) -> PathBuf {
+    Path::new("/dev").join(name.replace('!', "/"))
+}
+
+fn no_slots() -> Error {
+    Error::bad("cannot find", "the slots of this system", "it runs from none, or was not started by surefoot")
+        .advice("Another disk or a disk image is given by --disk.")
+}
