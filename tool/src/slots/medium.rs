@@ -51,13 +51,11 @@ impl Medium {
                 flags |= OFlag::O_EXCL;
             }
         }
-        let sector_size = if direct { Some(sector_size_of(metadata.rdev())) } else { None };
-        let (image_size, sector_size) = match sector_size {
-            Some(sector_size) => (0, sector_size),
-            None => {
-                let image = DiskImage::open(path, None)?;
-                (image.size(), image.sector_size())
-            }
+        let (image_size, sector_size) = if direct {
+            (0, sector_size_of(metadata.rdev()))
+        } else {
+            let image = DiskImage::open(path, None)?;
+            (image.size(), image.sector_size())
         };
         let mut options = OpenOptions::new();
         options.read(true).write(access != Access::Read).custom_flags(flags.bits());

@@ -59,6 +59,7 @@ impl fmt::Display for State {
 }
 
 /// A slot as it is shown.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as scripts read it")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Slot {
