@@ -20,6 +20,12 @@ pub(crate) struct BootReport {
     pub(crate) kernel: String,
     /// What was booted.
     pub(crate) deployment: Deployment,
+    /// The slots of the boot disk; absent where the command line does not choose from slots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) slots: Vec<ReportedSlot>,
+    /// Why something else runs than what was meant; absent where it is what was meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fallback: Option<Fallback>,
     /// The program that was started as the real init: its path in the new root, links not followed.
     pub(crate) init: String,
     /// The candidates that were tried before and failed, in the order in which they were tried.
@@ -54,7 +60,8 @@ pub(crate) struct Agent {
 pub(crate) struct Deployment {
     /// What it is called, one word. `/run/surefoot/deployment` holds the same name alone.
     pub(crate) name: String,
-    /// How it was found. `configured`: the command line names it outright (`roothash=`, `root=`, `usrhash=`).
+    /// How it was found. `configured`: the command line names it outright (`roothash=`, `root=`, `usrhash=`). `slot`:
+    /// it is the best slot of the boot disk.
     pub(crate) kind: String,
     /// `verified`: a root hash vouches for every byte of it. `insecure`: it does not, and `insecure` above says of what.
     pub(crate) trust: String,
@@ -83,6 +90,40 @@ pub(crate) struct DeploymentSlot {
     pub(crate) tries_left: u8,
     /// Whether it has booted well before.
     pub(crate) successful: bool,
+    /// Whether what it holds has booted well once, whatever became of it later.
+    pub(crate) once_good: bool,
+}
+
+/// A slot of the boot disk, as PID 1 left it.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ReportedSlot {
+    /// Its label.
+    pub(crate) name: String,
+    /// The number of its partition.
+    pub(crate) partition: u32,
+    /// 0 never boots, 15 comes first.
+    pub(crate) priority: u8,
+    /// How often it may still be tried while it is not good.
+    pub(crate) tries_left: u8,
+    /// Whether it has booted well.
+    pub(crate) successful: bool,
+    /// Whether what it holds has booted well once, whatever became of it later.
+    pub(crate) once_good: bool,
+    /// Why it cannot boot; absent where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cannot_boot: Option<String>,
+}
+
+/// Why something else runs than what was meant.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Fallback {
+    /// What was meant; absent where nothing was left that may boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
+    /// Why it does not run, in one line.
+    pub(crate) reason: String,
 }
 
 /// A candidate that did not boot.
@@ -172,6 +213,8 @@ fn what_is_known(value: &Value, schema: u64) -> BootReport {
         agent: field(value, "agent"),
         kernel: field(value, "kernel"),
         deployment: field(value, "deployment"),
+        slots: field(value, "slots"),
+        fallback: field(value, "fallback"),
         init: field(value, "init"),
         failed: field(value, "failed"),
         mounts: field(value, "mounts"),
