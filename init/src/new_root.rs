@@ -3,8 +3,8 @@
 use sys::errno::Explained;
 use sys::file::{self, AsFd, BorrowedFd, Kind, Links};
 
-use crate::{path, reason};
 use crate::text::{self, Path, Reason};
+use crate::{path, reason};
 
 /// Programs that are tried where no `init=` is given, in the kernel's own order (init/main.c).
 const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
