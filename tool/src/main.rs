@@ -11,6 +11,7 @@ mod manual;
 mod output;
 mod slots;
 mod status;
+mod utc;
 mod verity;
 
 use std::process::ExitCode;

@@ -15,3 +15,8 @@ pub(crate) fn print(text: impl Display) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+/// The text without what could steer a terminal: it was written by whoever had the disk.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}

@@ -46,15 +46,21 @@ pub(crate) struct Context {
 impl DiskOptions {
     /// The report of the boot that brought up what runs from the disk; `None` where nothing does, or none is left.
     pub(crate) fn boot_report(&self) -> Option<BootReport> {
-        if self.report.is_none() && self.disk.as_deref().is_some_and(|disk| !self.is_running_disk(disk)) {
-            return None;
-        }
-        self.read_report()
+        if self.is_about_running_system() { self.read_report() } else { None }
+    }
+
+    /// Whether the disk is the one that the system runs from, and not another machine's.
+    pub(crate) fn is_about_running_system(&self) -> bool {
+        self.report.is_some() || self.disk.as_deref().is_none_or(|disk| self.is_running_disk(disk))
+    }
+
+    /// Where the report is.
+    pub(crate) fn report_path(&self) -> &Path {
+        self.report.as_deref().unwrap_or(Path::new(init::places::REPORT))
     }
 
     fn read_report(&self) -> Option<BootReport> {
-        let path = self.report.as_deref().unwrap_or(Path::new(init::places::REPORT));
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = std::fs::read_to_string(self.report_path()).ok()?;
         report::parse(&text).ok().map(report::Reading::into_report)
     }
 

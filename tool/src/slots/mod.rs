@@ -10,17 +10,19 @@ use deployment::BlockDevice;
 use deployment::gpt::Attributes;
 use deployment::table::Partition;
 
+use crate::output::printable;
+
 pub(crate) use command_line::CommandLine;
 pub(crate) use context::{Context, DiskOptions};
 pub(crate) use disk::SlotDisk;
 pub(crate) use medium::Access;
 use medium::Medium;
-pub(crate) use standing::{State, survey};
+pub(crate) use standing::{Slot, State, survey};
 
-/// What a slot is called: its label or, where it has none, its partition number.
+/// What a slot is called, for people: its label or, where it has none, its partition number.
 pub(crate) fn name(device: &BlockDevice) -> String {
     match &device.partition {
-        Some(partition) if !partition.label.is_empty() => partition.label.to_string(),
+        Some(partition) if !partition.label.is_empty() => printable(&partition.label),
         Some(partition) => partition.number.to_string(),
         None => device.name.to_string(),
     }

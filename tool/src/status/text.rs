@@ -5,6 +5,7 @@ use std::fmt;
 use anstyle::{AnsiColor, Style};
 
 use super::report::{BootReport, Deployment, Mount};
+use crate::output::printable;
 
 const HEADING: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -46,6 +47,11 @@ impl Summary<'_> {
     }
 
     fn flags(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(fallback) = &self.report.fallback {
+            let from = fallback.from.as_deref().unwrap_or("what was meant");
+            let (from, reason) = (printable(from), printable(&fallback.reason));
+            writeln!(f, "{WARNING}FALLBACK{WARNING:#}    it runs instead of {from}: {reason}")?;
+        }
         for why in &self.report.insecure {
             writeln!(f, "{BAD}INSECURE{BAD:#}    {why}")?;
         }
@@ -117,6 +123,7 @@ impl Summary<'_> {
 fn why_chosen(kind: &str) -> &str {
     match kind {
         "configured" => "the command line names it",
+        "slot" => "it is the best slot that boots",
         other => other,
     }
 }

@@ -4,3 +4,4 @@
 mod image;
 mod ledger;
 mod run;
+mod status;

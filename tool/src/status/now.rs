@@ -1,0 +1,91 @@
+//! What the slots are like now, and what the last boots came to.
+
+use std::path::{Path, PathBuf};
+
+use deployment::gpt::Attributes;
+use serde::Serialize;
+
+use super::history::{self, Boot};
+use super::report::{BootReport, ReportedSlot};
+use crate::error::Error;
+use crate::slots::{self, Access, DiskOptions, Slot, State};
+
+/// Where the slots were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Source {
+    /// From the disk, just now.
+    Disk,
+    /// From the report: they are as PID 1 left them.
+    Boot,
+}
+
+/// The slots and the last boots.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Now {
+    /// The disk that has the slots: its path; null where there are none.
+    pub(crate) disk: Option<PathBuf>,
+    /// `disk`: the slots were read from it just now. `boot`: they are as PID 1 left them. Null where there are none.
+    pub(crate) slots_from: Option<Source>,
+    /// The slots, by partition number.
+    pub(crate) slots: Vec<Slot>,
+    /// The last boots, the oldest first; at most 100.
+    pub(crate) history: Vec<Boot>,
+    /// Why the slots could not be read from the disk.
+    #[serde(skip)]
+    pub(crate) refused: Option<Error>,
+}
+
+impl Now {
+    /// Reads the slots from the disk or, where that is refused, takes them from the report. A disk that was asked for
+    /// by name must be readable.
+    pub(crate) fn read(
+        options: &DiskOptions,
+        report: Option<&BootReport>,
+        boots: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let history = boots.map(history::read).unwrap_or_default();
+        let mut now = Self { disk: options.path(report), slots_from: None, slots: Vec::new(), history, refused: None };
+        let Some(path) = now.disk.clone() else { return Ok(now) };
+        match options.open_with(report, &path, Access::Read) {
+            Ok(context) => {
+                now.slots = slots::survey(&context.disk, &context.command_line, context.running);
+                now.slots_from = Some(Source::Disk);
+            }
+            Err(why) if options.disk.is_some() => return Err(why),
+            Err(why) => {
+                now.slots = report.map(reported).unwrap_or_default();
+                now.slots_from = Some(Source::Boot);
+                now.refused = Some(why);
+            }
+        }
+        Ok(now)
+    }
+}
+
+/// The slots as PID 1 left them.
+fn reported(report: &BootReport) -> Vec<Slot> {
+    let running = report.deployment.slot.as_ref().map(|slot| slot.partition);
+    let attributes = |slot: &ReportedSlot| {
+        let attributes = Attributes::default().with_priority(slot.priority).with_tries(slot.tries_left);
+        attributes.with_successful(slot.successful).with_once_good(slot.once_good)
+    };
+    let bootable = report.slots.iter().filter(|slot| slot.cannot_boot.is_none() && attributes(slot).may_boot());
+    let next = bootable.min_by_key(|slot| (std::cmp::Reverse(slot.priority), slot.partition));
+    let next = next.map(|slot| slot.partition);
+    let slot = |slot: &ReportedSlot| Slot {
+        name: if slot.name.is_empty() { slot.partition.to_string() } else { slot.name.clone() },
+        partition: slot.partition,
+        priority: slot.priority,
+        tries_left: slot.tries_left,
+        successful: slot.successful,
+        once_good: slot.once_good,
+        state: State::of(&slot.name, attributes(slot)),
+        accepted: None,
+        running: running == Some(slot.partition),
+        next: next == Some(slot.partition),
+    };
+    report.slots.iter().map(slot).collect()
+}
