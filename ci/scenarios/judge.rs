@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 use surefoot_ci::machine::{End, Outcome};
 use surefoot_probe::{Mount, Outcome as Done, Report};
+
+pub(crate) use surefoot_ci::machine::boot_report;
 
 /// How a line of PID 1 that ends the boot begins, after the kernel's timestamp.
 const FAILED: &str = "surefoot: boot failed: ";
@@ -69,12 +70,6 @@ pub(crate) fn actions(report: &Report, expected: &[(&str, Done)]) -> Result<()> 
 /// A file's text as the probe reports it.
 pub(crate) fn text(text: &str) -> Done {
     Done::Text(text.to_owned())
-}
-
-/// `/run/surefoot/boot.json`.
-pub(crate) fn boot_report(report: &Report) -> Result<Value> {
-    let file = report.run.get("/run/surefoot/boot.json").context("there is no /run/surefoot/boot.json")?;
-    Ok(serde_json::from_str(file.content.as_deref().unwrap_or_default())?)
 }
 
 /// Fails unless the mounts, by target, are exactly these: see [`describe`].

@@ -15,6 +15,7 @@ mod modules;
 mod naming;
 mod setup;
 mod size;
+mod slots;
 mod state;
 mod systemd;
 mod verity;
@@ -33,7 +34,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 13] = [
+    let themes: [&[Scenario]; 19] = [
         systemd::SCENARIOS,
         boot::SCENARIOS,
         buses::SCENARIOS,
@@ -45,6 +46,12 @@ fn main() -> ExitCode {
         modules::SCENARIOS,
         naming::SCENARIOS,
         size::SCENARIOS,
+        slots::choice::SCENARIOS,
+        slots::exhausted::SCENARIOS,
+        slots::fallback::SCENARIOS,
+        slots::hang::SCENARIOS,
+        slots::table::SCENARIOS,
+        slots::tries::SCENARIOS,
         state::SCENARIOS,
         verity::SCENARIOS,
     ];

@@ -172,6 +172,11 @@ impl Disk {
         Ok(File::options().write(true).open(&self.path)?.write_all_at(bytes, start + offset)?)
     }
 
+    /// Overwrites any part of the disk.
+    pub fn overwrite_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        Ok(File::options().write(true).open(&self.path)?.write_all_at(bytes, offset)?)
+    }
+
     /// A partition's whole content.
     pub fn read(&self, label: &str) -> Result<Vec<u8>> {
         let (start, length) = self.extent(label)?;

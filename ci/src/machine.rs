@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use surefoot_probe::{REPORT_PORT, Report};
 
 use crate::cue::{self, Act, Cue};
@@ -61,6 +62,15 @@ impl Outcome {
         let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
         format!("it ended {:?}; the console's last lines:\n    {}", self.end, last.join("\n    "))
     }
+}
+
+/// `/run/surefoot/boot.json` in a report of the probe.
+///
+/// # Errors
+/// When there is none, or it is not JSON.
+pub fn boot_report(report: &Report) -> Result<Value> {
+    let file = report.run.get("/run/surefoot/boot.json").context("there is no /run/surefoot/boot.json")?;
+    Ok(serde_json::from_str(file.content.as_deref().unwrap_or_default())?)
 }
 
 enum Event {

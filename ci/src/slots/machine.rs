@@ -14,13 +14,22 @@ use crate::slots::{Image, Slot, SlotDisk};
 use crate::tree::Tree;
 use crate::vm::Vm;
 
-/// The root of a slot: the probe, which finds `words` in its image, and the tool. `version` tells it from others.
+/// The kernel that is booted. It has a driver of the watchdog.
+const KERNEL: Package = Package::Cloud612;
+
+/// Words of `surefoot initramfs`: the drivers of the report port and of the watchdog.
+const INITRAMFS: &[&str] = &["--module", "virtio_console", "--module", "i6300esb"];
+
+/// The root of a slot: the probe, which finds `words` in its image, the tool, and a folder for the modules of the kernel
+/// that runs. `version` tells it from others.
 ///
 /// # Errors
 /// When the probe or the tool has not been built.
 pub fn tree(version: &str, words: &[&str]) -> Result<Tree> {
     let release = format!("ID=surefoot-probe\nNAME=\"surefoot probe\"\nVERSION_ID={version}\n");
     let tree = guest_tool::add(Tree::probe()?)?.file("usr/lib/os-release", release, 0o644).directory("mnt");
+    let modules = format!("lib/modules/{}", kernel::fetch(KERNEL)?.release);
+    let tree = tree.directory("lib/modules").directory(&modules).file(&format!("{modules}/modules.dep"), "", 0o644);
     // One word a line, whatever blanks it holds.
     let lines: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
     Ok(tree.file("etc/probe", lines.join("\n"), 0o644))
@@ -51,11 +60,20 @@ impl SlotMachine {
     /// # Errors
     /// When a part of it cannot be made.
     pub fn new(name: &str, slots: &[Slot]) -> Result<Self> {
-        let kernel = kernel::fetch(Package::Cloud612)?;
-        let initramfs = initramfs::build(&kernel, &["--module", "virtio_console", "--module", "i6300esb"])?;
+        let kernel = kernel::fetch(KERNEL)?;
+        let initramfs = initramfs::build(&kernel, INITRAMFS)?;
         let scratch = tempfile::tempdir()?;
         let disk = SlotDisk::create(&scratch.path().join("disk"), slots)?;
         Ok(Self { name: name.to_owned(), kernel, initramfs, disk, scratch })
+    }
+
+    /// Adds words to `surefoot initramfs`.
+    ///
+    /// # Errors
+    /// What the tool says.
+    pub fn packing(mut self, options: &[&str]) -> Result<Self> {
+        self.initramfs = initramfs::build(&self.kernel, &[INITRAMFS, options].concat())?;
+        Ok(self)
     }
 
     /// A path for a further file.

@@ -1,0 +1,9 @@
+//! Several root slots on one disk: which one boots, what it costs, and what follows when it does not come up.
+
+pub(crate) mod choice;
+pub(crate) mod exhausted;
+pub(crate) mod fallback;
+pub(crate) mod hang;
+mod judge;
+pub(crate) mod table;
+pub(crate) mod tries;

@@ -1,0 +1,63 @@
+//! A damaged partition table: the boot repairs one copy from the other, and goes no further where there is none.
+
+use anyhow::{Result, ensure};
+use surefoot_ci::cgpt::{self, Counters};
+use surefoot_ci::slots::machine::image;
+use surefoot_ci::slots::{Slot, SlotMachine};
+
+use crate::Scenario;
+use crate::judge::{refusal, same};
+use crate::slots::judge::{counters, in_slot};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    ("slots::primary_header_damaged", |name| repaired(name, Damage::PrimaryHeader)),
+    ("slots::primary_entries_damaged", |name| repaired(name, Damage::PrimaryEntries)),
+    ("slots::backup_header_damaged", |name| repaired(name, Damage::BackupHeader)),
+    ("slots::both_tables_damaged", both_damaged),
+];
+
+#[derive(Clone, Copy)]
+enum Damage {
+    PrimaryHeader,
+    PrimaryEntries,
+    BackupHeader,
+}
+
+fn machine(name: &str) -> Result<SlotMachine> {
+    SlotMachine::new(name, &[Slot::new("root-a", &image("1", &[])?, Counters::untried(1, 3)), Slot::empty()])
+}
+
+fn damage(machine: &SlotMachine, damage: Damage) -> Result<()> {
+    let disk = &machine.disk.disk;
+    let last = disk.path.metadata()?.len() - 512;
+    let place = match damage {
+        Damage::PrimaryHeader => 512,
+        Damage::PrimaryEntries => 1024,
+        Damage::BackupHeader => last,
+    };
+    disk.overwrite_at(place, &[0xff; 64])
+}
+
+fn repaired(name: &str, place: Damage) -> Result<()> {
+    let machine = machine(name)?;
+    damage(&machine, place)?;
+    ensure!(!cgpt::damaged(&machine.disk.disk.path)?.is_empty(), "cgpt should see the damage");
+    in_slot(&machine.boot("1", "")?, "root-a")?;
+    same("what is damaged", &cgpt::damaged(&machine.disk.disk.path)?, &Vec::new())?;
+    counters(&machine, "root-a", Counters::untried(1, 2))
+}
+
+fn both_damaged(name: &str) -> Result<()> {
+    let machine = machine(name)?;
+    damage(&machine, Damage::PrimaryHeader)?;
+    damage(&machine, Damage::BackupHeader)?;
+    let before = std::fs::read(&machine.disk.disk.path)?;
+    let outcome = machine.vm("1").append(&machine.disk.accept_all()).append("rd.timeout=5").run()?;
+    let reason = refusal(&outcome)?;
+    ensure!(
+        reason.contains("vda (both its partition tables are damaged)"),
+        "the reason should name the disk: {reason}"
+    );
+    ensure!(before == std::fs::read(&machine.disk.disk.path)?, "nothing should have been written");
+    Ok(())
+}
