@@ -34,7 +34,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 19] = [
+    let themes: [&[Scenario]; 20] = [
         systemd::SCENARIOS,
         boot::SCENARIOS,
         buses::SCENARIOS,
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         naming::SCENARIOS,
         size::SCENARIOS,
         slots::choice::SCENARIOS,
+        slots::commands::SCENARIOS,
         slots::exhausted::SCENARIOS,
         slots::fallback::SCENARIOS,
         slots::hang::SCENARIOS,

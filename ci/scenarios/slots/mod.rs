@@ -1,6 +1,7 @@
 //! Several root slots on one disk: which one boots, what it costs, and what follows when it does not come up.
 
 pub(crate) mod choice;
+pub(crate) mod commands;
 pub(crate) mod exhausted;
 pub(crate) mod fallback;
 pub(crate) mod hang;
