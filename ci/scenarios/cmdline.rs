@@ -49,7 +49,7 @@ fn given_twice(name: &str) -> Result<()> {
 fn nothing_to_boot(name: &str) -> Result<()> {
     let setup = Layout::new().prepare(name)?;
     let outcome = setup.bare().drive(Drive::new(&setup.disk)).run()?;
-    let reason = "nothing names a root: give roothash=, or root= with surefoot.verity=optional, \
+    let reason = "nothing names a root: give roothash=, or surefoot.roothash=, or root= with surefoot.verity=optional, \
         or usrhash= with systemd.volatile=yes";
     refused(&outcome, reason)
 }

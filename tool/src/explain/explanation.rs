@@ -4,6 +4,8 @@ use std::fmt;
 
 use boot_config::Config;
 use deployment::candidates::{self, Candidate as Found, Trust};
+use deployment::discoverable::PartitionType;
+use deployment::ledger::Change;
 use deployment::table::PartitionTable;
 use deployment::{BlockDevice, Facts, ledger};
 use init::plan::{Plan, StateChoice};
@@ -170,14 +172,25 @@ impl fmt::Display for NoCandidate {
     }
 }
 
-/// The slots of the boot disk that cannot boot, and why.
+/// What PID 1 does to a disk with slots before it looks for them: a damaged copy of its table is made anew.
+pub(crate) fn repairs(config: &Config<'_>, facts: &Facts) -> Vec<String> {
+    let is_ours = |disk: &str| {
+        let mut entries = ledger::slots(facts, disk).filter_map(ledger::Entry::of);
+        entries.any(|entry| entry.attributes.may_boot() || entry.attributes.once_good())
+    };
+    let damaged = facts.devices().iter().filter(|device| device.table == PartitionTable::GptFromBackup);
+    let repaired = damaged.filter(|device| config.wants_slots() && is_ours(&device.name));
+    repaired.map(|device| format!("{}: {}", device.name, Change::Repair)).collect()
+}
+
+/// The slots of the boot disk that cannot boot, and why; of all disks where none of them has a slot that may boot.
 pub(crate) fn no_candidates(config: &Config<'_>, facts: &Facts) -> Vec<NoCandidate> {
     if !config.wants_slots() {
         return Vec::new();
     }
     let disk = candidates::slot_disk(config, facts).ok().flatten();
-    let slots = disk.map(|disk| ledger::slots(facts, disk)).into_iter().flatten();
-    slots
+    facts
+        .by_partition_type(disk, PartitionType::Root.uuid())
         .filter_map(|device| {
             let why = candidates::judge(config, facts, device).err()?;
             let label = device.partition.as_ref().map(|partition| partition.label.to_string()).unwrap_or_default();

@@ -191,7 +191,8 @@ fn boot<'r>(
     if let Err(why) = wait(config, &selection, disks, explanation) {
         return Ok(Err(why));
     }
-    let mut rehearsal = Rehearsal { disks, modules, inside, explanation, ledger: Vec::new(), then: None };
+    let ledger = explanation::repairs(config, disks.facts());
+    let mut rehearsal = Rehearsal { disks, modules, inside, explanation, ledger, then: None };
     let result = try_all(config, &selection, &mut Plan::new(), &mut rehearsal).map_err(|reason| reason.to_string());
     rehearsal.explanation.afterwards = std::mem::take(&mut rehearsal.ledger);
     if let Some(emergency) = rehearsal.then {

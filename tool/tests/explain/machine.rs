@@ -124,6 +124,14 @@ impl Machine {
         fs::write(self.path("disk.img"), disk).unwrap();
     }
 
+    /// Writes the attribute bits of a partition of `disk.img`.
+    pub(crate) fn attributes(&self, number: u32, bits: u64) {
+        let mut disk = File::options().read(true).write(true).open(self.path("disk.img")).unwrap();
+        let mut table = gptman::GPT::read_from(&mut disk, SECTOR).unwrap();
+        table[number].attribute_bits = bits;
+        table.write_into(&mut disk).unwrap();
+    }
+
     /// Writes an archive of these files, not compressed, to `initramfs.img`.
     pub(crate) fn initramfs(&self, files: &[(&str, &str)]) {
         let mut archive = Vec::new();

@@ -43,6 +43,57 @@ fn further_directories() {
     assert_snapshot!(Machine::new().explain(keys, &[]));
 }
 
+/// Priority 2 with the tries given; bit 56 is for a good slot, bit 58 for one that was good once.
+fn slot(tries: u64, bits: u64) -> Machine {
+    let machine = Machine::new();
+    machine.attributes(1, 2 << 48 | tries << 52 | bits);
+    machine
+}
+
+#[test]
+fn a_slot_that_is_yet_to_be_proven() {
+    assert_snapshot!(
+        slot(3, 0).explain("surefoot.roothash=ROOTHASH surefoot.etc=ro surefoot.var=ro surefoot.home=ro", &[])
+    );
+}
+
+#[test]
+fn a_slot_whose_tries_are_spent() {
+    assert_snapshot!(slot(0, 0).explain("surefoot.roothash=ROOTHASH", &[]));
+}
+
+#[test]
+fn a_slot_that_was_good_once() {
+    let keys =
+        "surefoot.roothash=ROOTHASH surefoot.on-exhausted=last-good surefoot.etc=ro surefoot.var=ro surefoot.home=ro";
+    assert_snapshot!(slot(0, 1 << 58).explain(keys, &[]));
+}
+
+#[test]
+fn a_slot_that_does_not_verify_and_nothing_else() {
+    let machine = slot(0, 1 << 56);
+    machine.flip(2, 4096);
+    assert_snapshot!(
+        machine.explain("surefoot.roothash=ROOTHASH surefoot.etc=ro surefoot.var=ro surefoot.home=ro", &[])
+    );
+}
+
+#[test]
+fn a_slot_whose_root_hash_is_not_accepted() {
+    assert_snapshot!(slot(3, 0).explain(&format!("surefoot.roothash={OTHER}"), &[]));
+}
+
+#[test]
+fn a_slot_of_a_disk_whose_first_table_is_damaged() {
+    let machine = slot(0, 1 << 56);
+    let mut disk = fs::read(machine.path("disk.img")).unwrap();
+    disk[512 + 60] ^= 1;
+    fs::write(machine.path("disk.img"), disk).unwrap();
+    assert_snapshot!(
+        machine.explain("surefoot.roothash=ROOTHASH surefoot.etc=ro surefoot.var=ro surefoot.home=ro", &[])
+    );
+}
+
 #[test]
 fn a_root_that_nothing_verifies() {
     assert_snapshot!(Machine::new().explain("root=PARTLABEL=root surefoot.verity=optional surefoot.etc=ro", &[]));
