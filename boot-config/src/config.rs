@@ -191,8 +191,9 @@ impl<'a> Config<'a> {
 
     /// The root hashes that may boot: those of `surefoot.roothash=`, and that of `roothash=`.
     pub fn accepted_hashes(&self) -> impl Iterator<Item = RootHash> + use<'a> {
-        let single = self.root_verity.as_ref().map(|verity| verity.root_hash);
-        self.root_hashes.map(RootHashes::iter).into_iter().flatten().chain(single)
+        let mut listed = self.root_hashes.unwrap_or_default().iter();
+        let mut single = self.root_verity.as_ref().map(|verity| verity.root_hash);
+        core::iter::from_fn(move || listed.next().or_else(|| single.take()))
     }
 
     /// What follows when no deployment is left.

@@ -150,8 +150,8 @@ impl fmt::Display for DeviceSpec<'_> {
     }
 }
 
-/// A list of root hashes, separated by commas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A list of root hashes, separated by commas. Empty by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RootHashes<'a>(&'a str);
 
 impl<'a> RootHashes<'a> {

@@ -45,7 +45,7 @@ impl Entry {
 }
 
 /// The slots of a disk, by number: all partitions of their type, whatever they hold.
-pub fn slots<'f>(facts: &'f Facts, disk: &'f str) -> impl Iterator<Item = &'f BlockDevice> {
+pub fn slots<'f>(facts: &'f Facts, disk: &str) -> impl Iterator<Item = &'f BlockDevice> {
     facts.by_partition_type(Some(disk), slot_type())
 }
 

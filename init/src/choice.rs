@@ -11,7 +11,7 @@ use heapless::{String, Vec};
 
 use crate::json::Json;
 use crate::text::{Reason, clipped};
-use crate::{reason, report::Report};
+use crate::{log, reason, report::Report};
 
 /// Longest label that is reported.
 const LABEL_CAPACITY: usize = 64;

@@ -44,19 +44,19 @@ impl<W: Write> Json<W> {
     /// `"name": {…}`, in an object; `content` writes the members.
     pub fn object(&mut self, name: &str, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         self.key(name)?;
-        self.braces('{', '}', content)
+        self.braces("{", "}", content)
     }
 
     /// `"name": […]`, in an object; `content` writes the elements.
     pub fn array(&mut self, name: &str, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         self.key(name)?;
-        self.braces('[', ']', content)
+        self.braces("[", "]", content)
     }
 
     /// `{…}`: the document itself, or an element of an array.
     pub fn element(&mut self, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         self.separate()?;
-        self.braces('{', '}', content)
+        self.braces("{", "}", content)
     }
 
     /// A string, as an element of an array.
@@ -68,29 +68,33 @@ impl<W: Write> Json<W> {
     fn key(&mut self, name: &str) -> fmt::Result {
         self.separate()?;
         self.string(&name)?;
-        self.out.write_char(':')
+        self.out.write_str(":")
     }
 
     fn separate(&mut self) -> fmt::Result {
         if self.comma {
-            self.out.write_char(',')?;
+            self.out.write_str(",")?;
         }
         Ok(())
     }
 
-    fn braces(&mut self, open: char, close: char, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
-        self.out.write_char(open)?;
-        self.comma = false;
+    fn braces(&mut self, open: &str, close: &str, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
+        self.brace(open, false)?;
         content(self)?;
-        self.comma = true;
-        self.out.write_char(close)
+        self.brace(close, true)
+    }
+
+    #[inline(never)]
+    fn brace(&mut self, brace: &str, comma: bool) -> fmt::Result {
+        self.comma = comma;
+        self.out.write_str(brace)
     }
 
     fn string(&mut self, value: &dyn fmt::Display) -> fmt::Result {
-        self.out.write_char('"')?;
+        self.out.write_str("\"")?;
         write!(Escaped(&mut self.out), "{value}")?;
         self.comma = true;
-        self.out.write_char('"')
+        self.out.write_str("\"")
     }
 }
 

@@ -10,8 +10,8 @@ use deployment::table::PartitionTable;
 use sys::errno::Explained;
 
 use crate::disk::Disk;
-use crate::reason;
 use crate::text::Reason;
+use crate::{log, reason};
 
 /// Makes one change in the ledger of `disk`, and has it on the medium.
 #[inline(never)]

@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use sys::errno::Explained;
 
+use crate::log;
+
 /// The machine's watchdog while PID 1 boots, if it is asked for and there is one.
 #[derive(Debug, Default)]
 pub struct Watchdog {

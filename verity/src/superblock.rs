@@ -117,7 +117,6 @@ struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
     /// The next `size` bytes. The sizes of all fields together are that of the superblock.
-    #[inline(never)]
     fn bytes(&mut self, size: usize) -> &'a [u8] {
         let (field, rest) = self.0.split_at_checked(size).unwrap_or_default();
         self.0 = rest;
@@ -126,7 +125,9 @@ impl<'a> Fields<'a> {
 
     /// The next `N` bytes, as a value.
     fn take<const N: usize>(&mut self) -> [u8; N] {
-        self.bytes(N).first_chunk().copied().unwrap_or([0; N])
+        let Some((field, rest)) = self.0.split_first_chunk() else { return [0; N] };
+        self.0 = rest;
+        *field
     }
 
     fn u32(&mut self) -> u32 {

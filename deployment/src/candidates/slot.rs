@@ -33,24 +33,44 @@ pub(super) fn find<'a>(
     let usr = configured::usr(config, facts)?;
     let disk = slot_disk(config, facts)?.ok_or(CandidateError::NoSlot)?;
     refuse_twins(config, facts, disk)?;
-    let bootable = |device: &BlockDevice| judge(config, facts, device).ok();
     if !ledger::slots(facts, disk).any(|device| is_slot(config, device).is_ok()) {
         return Err(CandidateError::NoSlot);
     }
     // The best one comes first. Those behind it are what the machine falls back to: what is known to be good, first.
-    while let Some((device, standing)) = ledger::slots(facts, disk)
-        .filter_map(|device| bootable(device).map(|standing| (device, standing)))
-        .filter(|(device, _)| !candidates.iter().any(|known: &Candidate| known.device() == Some(&device.name)))
-        .min_by_key(|(device, standing)| rank(device, *standing, !candidates.is_empty()))
-    {
+    while let Some((device, standing)) = next(config, facts, disk, candidates) {
         let Some(candidate) = candidate(config, facts, device, standing, usr.clone())? else { break };
         candidates.push(candidate).map_err(|_| CandidateError::TooMany)?;
     }
     Ok(())
 }
 
+/// The best of the slots that may boot and are not among `candidates` yet.
+#[inline(never)]
+fn next<'f>(
+    config: &Config<'_>,
+    facts: &'f Facts,
+    disk: &str,
+    candidates: &[Candidate],
+) -> Option<(&'f BlockDevice, Standing)> {
+    let mut best: Option<(Rank, &BlockDevice, Standing)> = None;
+    for device in ledger::slots(facts, disk) {
+        let Ok(standing) = judge(config, facts, device) else { continue };
+        if candidates.iter().any(|known| known.device() == Some(&device.name)) {
+            continue;
+        }
+        let rank = rank(device, standing, !candidates.is_empty());
+        if best.is_none_or(|(least, ..)| rank < least) {
+            best = Some((rank, device, standing));
+        }
+    }
+    best.map(|(_, device, standing)| (device, standing))
+}
+
+/// Last good, unproven, priority, number.
+type Rank = (bool, bool, Reverse<u8>, u32);
+
 /// Where a slot comes: the smallest is the first. To fall back on, a good one comes before one that is yet to be proven.
-fn rank(device: &BlockDevice, standing: Standing, fallback: bool) -> (bool, bool, Reverse<u8>, u32) {
+fn rank(device: &BlockDevice, standing: Standing, fallback: bool) -> Rank {
     let (attributes, number) =
         device.partition.as_ref().map(|partition| (partition.attributes, partition.number)).unwrap_or_default();
     let unproven = fallback && !attributes.successful();
