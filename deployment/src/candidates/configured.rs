@@ -32,7 +32,7 @@ pub(super) fn find<'a>(
         return Err(CandidateError::Missing(search.missing));
     }
     let (root, name) = match (root, &usr) {
-        (Some((root, name)), _) => (root, name),
+        (Some((root, name)), _) => (root.into(), name),
         (None, Some((_, name))) => (RootSource::Memory, name.clone()),
         (None, None) => return Err(CandidateError::Refused(Refusal::NoRoot)),
     };
@@ -95,24 +95,31 @@ impl<'a, 'f> Search<'a, 'f> {
         Ok(search)
     }
 
-    #[inline(never)]
-    fn root(&mut self, config: &Config<'a>) -> Result<Option<(RootSource, CandidateName)>, CandidateError<'a>> {
-        if let Some(verity) = &config.root_verity {
-            let source = self.verity(verity, Role::RootData, Role::RootHashTree)?;
-            return Ok(source.map(|(source, name)| (RootSource::Verity(source), name)));
-        }
-        let Some(spec) = config.root.device else { return Ok(None) };
-        Ok(self.plain(spec, Role::Root)?.map(|(source, name)| (RootSource::Plain(source), name)))
+    fn root(&mut self, config: &Config<'a>) -> Result<Option<(UsrSource, CandidateName)>, CandidateError<'a>> {
+        let roles = [Role::Root, Role::RootData, Role::RootHashTree];
+        self.source(config.root_verity.as_ref(), config.root.device, roles)
     }
 
-    #[inline(never)]
     fn usr(&mut self, config: &Config<'a>) -> Result<Option<(UsrSource, CandidateName)>, CandidateError<'a>> {
-        if let Some(verity) = &config.usr_verity {
-            let source = self.verity(verity, Role::UsrData, Role::UsrHashTree)?;
+        let roles = [Role::Usr, Role::UsrData, Role::UsrHashTree];
+        self.source(config.usr_verity.as_ref(), config.usr.device, roles)
+    }
+
+    /// The filesystem that is named with a root hash or without; the roles are those of the device without one, of the
+    /// data and of the hash tree.
+    #[inline(never)]
+    fn source(
+        &mut self,
+        verity: Option<&VerityConfig<'a>>,
+        plain: Option<DeviceSpec<'a>>,
+        [device, data, hash]: [Role; 3],
+    ) -> Result<Option<(UsrSource, CandidateName)>, CandidateError<'a>> {
+        if let Some(verity) = verity {
+            let source = self.verity(verity, data, hash)?;
             return Ok(source.map(|(source, name)| (UsrSource::Verity(source), name)));
         }
-        let Some(spec) = config.usr.device else { return Ok(None) };
-        Ok(self.plain(spec, Role::Usr)?.map(|(source, name)| (UsrSource::Plain(source), name)))
+        let Some(spec) = plain else { return Ok(None) };
+        Ok(self.plain(spec, device)?.map(|(source, name)| (UsrSource::Plain(source), name)))
     }
 
     fn plain(

@@ -105,6 +105,15 @@ pub enum UsrSource {
     Plain(DeviceSource),
 }
 
+impl From<UsrSource> for RootSource {
+    fn from(source: UsrSource) -> Self {
+        match source {
+            UsrSource::Verity(source) => Self::Verity(source),
+            UsrSource::Plain(source) => Self::Plain(source),
+        }
+    }
+}
+
 /// A verity device that can be activated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VeritySource {
