@@ -71,7 +71,7 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
     let modprobe = Modprobe::take_over();
     let hotplug = Hotplug::start(&tree, &config)?;
     report.reached("drivers loaded");
-    for module in modules_in_any_case(&config) {
+    for module in modules_in_any_case(&config).iter().flatten() {
         // While disks are being found there is time for what every plan needs; the plan itself insists on it.
         let _ = tree.load(module, &config);
     }

@@ -21,10 +21,11 @@ use crate::reason;
 use crate::text::Reason;
 
 /// Modules that most plans need: PID 1 loads them while disks are being found. A plan names what it needs itself.
-pub fn modules_in_any_case<'a>(config: &Config<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
+#[inline(never)]
+pub fn modules_in_any_case<'a>(config: &Config<'a>) -> [Option<&'a str>; 5] {
     let verified = config.accepted_hashes().next().is_some() || config.usr_verity.is_some();
-    let types = [config.root.filesystem, config.usr.filesystem, config.state.and_then(|state| state.filesystem)];
-    verified.then_some("dm-verity").into_iter().chain(["overlay"]).chain(types.into_iter().flatten())
+    let state = config.state.and_then(|state| state.filesystem);
+    [verified.then_some("dm-verity"), Some("overlay"), config.root.filesystem, config.usr.filesystem, state]
 }
 
 /// The type to mount a device as: the one that is named, else the one that was found on it.
