@@ -5,7 +5,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{explain, initramfs, ledger, manual, status, verity};
+use crate::{explain, initramfs, ledger, manual, stage, status, verity};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -38,6 +38,7 @@ enum Command {
     MarkBad(ledger::MarkBadArgs),
     SetNext(ledger::SetNextArgs),
     Rollback(ledger::RollbackArgs),
+    Stage(Box<stage::Args>),
     Verity(verity::Args),
     Man(manual::ManArgs),
     Completions(manual::CompletionsArgs),
@@ -54,6 +55,7 @@ impl Cli {
             Command::MarkBad(args) => ledger::mark_bad(&args),
             Command::SetNext(args) => ledger::set_next(&args),
             Command::Rollback(args) => ledger::rollback(&args),
+            Command::Stage(args) => stage::run(&args),
             Command::Verity(args) => verity::run(args),
             Command::Man(args) => manual::man(&args),
             Command::Completions(args) => manual::completions(&args),

@@ -10,6 +10,7 @@ mod ledger;
 mod manual;
 mod output;
 mod slots;
+mod stage;
 mod status;
 mod utc;
 mod verity;

@@ -1,6 +1,5 @@
 //! `surefoot mark-good`, `mark-bad`, `set-next` and `rollback`: what the boot ledger is told.
 
-use boot_config::spec::PartUuid;
 use deployment::BlockDevice;
 use deployment::discoverable::is_unfinished;
 use deployment::ledger::{self, Entry};
@@ -10,7 +9,7 @@ use crate::output;
 use crate::slots::{self, Access, Context, DiskOptions, State, attributes, label, name, number};
 
 /// How often a deployment that has not proved itself is tried.
-const TRIES: u8 = 3;
+pub(crate) const TRIES: u8 = 3;
 
 /// Says that a deployment has booted well: from now on it is what the machine falls back to.
 ///
@@ -130,11 +129,7 @@ pub(crate) fn warn_unless_accepted(context: &Context, slot: u32) {
     if context.command_line.accepts(device) != Some(false) {
         return;
     }
-    let half = device.partition.as_ref().and_then(|partition| partition.uuid);
-    let half = half.map(|uuid| match uuid {
-        PartUuid::Gpt(uuid) => uuid.to_string(),
-        PartUuid::Mbr { .. } => String::new(),
-    });
+    let half = slots::uuid(device).map(|uuid| uuid.to_string());
     anstream::eprintln!(
         "surefoot: warning: the running command line does not accept {}: no root hash of surefoot.roothash= begins with \
          its PARTUUID {}; the boot would pass it over",

@@ -47,6 +47,11 @@ impl CommandLine {
         (config.verity == VerityPolicy::Required).then(|| config.accepted_hashes().collect())
     }
 
+    /// Whether slots boot without dm-verity.
+    pub(crate) fn is_insecure(&self) -> bool {
+        self.config().is_some_and(|config| config.verity != VerityPolicy::Required)
+    }
+
     /// Whether the slot's root hash is accepted; `None` where no list is known.
     pub(crate) fn accepts(&self, slot: &BlockDevice) -> Option<bool> {
         let accepted = self.accepted()?;

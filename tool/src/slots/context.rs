@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use boot_config::spec::PartUuid;
 use verity::RootHash;
 
+use super::part::node;
 use super::{Access, CommandLine, SlotDisk, number};
 use crate::error::Error;
 use crate::status::report::{self, BootReport};
@@ -127,11 +128,6 @@ impl Context {
         }
         Ok(())
     }
-}
-
-/// The device node of a disk with this kernel name.
-fn node(name: &str) -> PathBuf {
-    Path::new("/dev").join(name.replace('!', "/"))
 }
 
 fn no_slots() -> Error {

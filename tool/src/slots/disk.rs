@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use deployment::discoverable::PartitionType;
 use deployment::facts::{DiskIdentity, scan_disk};
 use deployment::gpt;
 use deployment::ledger::{self, Entry, MAX_SLOTS};
@@ -38,7 +39,7 @@ impl SlotDisk {
     }
 
     /// Reads the partition table anew.
-    fn read(&mut self) -> Result<(), Error> {
+    pub(crate) fn read(&mut self) -> Result<(), Error> {
         self.facts.clear();
         let identity = DiskIdentity {
             name: &self.name,
@@ -77,6 +78,16 @@ impl SlotDisk {
         self.medium.path()
     }
 
+    /// The disk itself.
+    pub(crate) fn medium(&self) -> &Medium {
+        &self.medium
+    }
+
+    /// The kernel's name of it; for an image, one that the kernel could give.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What is on it.
     pub(crate) fn facts(&self) -> &Facts {
         &self.facts
@@ -85,6 +96,11 @@ impl SlotDisk {
     /// Its slots, by number.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &BlockDevice> {
         ledger::slots(&self.facts, &self.name)
+    }
+
+    /// Its hash partitions, by number.
+    pub(crate) fn hash_partitions(&self) -> impl Iterator<Item = &BlockDevice> {
+        self.facts.by_partition_type(Some(&self.name), PartitionType::RootVerity.uuid())
     }
 
     /// The slot with this partition number.

@@ -4,19 +4,23 @@ mod command_line;
 mod context;
 mod disk;
 mod medium;
+mod part;
 mod standing;
 
+use boot_config::spec::PartUuid;
 use deployment::BlockDevice;
 use deployment::gpt::Attributes;
 use deployment::table::Partition;
+use verity::Uuid;
 
 use crate::output::printable;
 
 pub(crate) use command_line::CommandLine;
 pub(crate) use context::{Context, DiskOptions};
 pub(crate) use disk::SlotDisk;
-pub(crate) use medium::Access;
-use medium::Medium;
+pub(crate) use medium::{Access, Medium};
+#[cfg(test)]
+pub(crate) use part::Part;
 pub(crate) use standing::{Slot, State, survey};
 
 /// What a slot is called, for people: its label or, where it has none, its partition number.
@@ -41,4 +45,12 @@ pub(crate) fn attributes(device: &BlockDevice) -> Attributes {
 /// The label of a partition, empty when it has none.
 pub(crate) fn label(device: &BlockDevice) -> &str {
     device.partition.as_ref().map_or("", |partition| &partition.label)
+}
+
+/// The PARTUUID of a partition of a GUID partition table.
+pub(crate) fn uuid(device: &BlockDevice) -> Option<Uuid> {
+    match device.partition.as_ref()?.uuid? {
+        PartUuid::Gpt(uuid) => Some(uuid),
+        PartUuid::Mbr { .. } => None,
+    }
 }

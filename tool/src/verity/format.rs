@@ -87,12 +87,18 @@ fn salt(given: Option<&Salt>) -> Result<Salt, Error> {
     if let Some(salt) = given {
         return Ok(salt.clone());
     }
+    random_salt()
+}
+
+/// A salt that nobody could have known.
+pub(crate) fn random_salt() -> Result<Salt, Error> {
     let mut bytes = [0; DEFAULT_SALT_SIZE];
     getrandom::fill(&mut bytes).map_err(|why| Error::system("cannot read", "random bytes for the salt", why))?;
     Salt::from_bytes(&bytes).map_err(|why| Error::usage("cannot use", "--salt", why))
 }
 
-fn random_uuid() -> Uuid {
+/// A UUID for a superblock.
+pub(crate) fn random_uuid() -> Uuid {
     Uuid(uuid::Uuid::new_v4().into_bytes())
 }
 

@@ -15,6 +15,8 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::output;
 
+pub(crate) use format::{random_salt, random_uuid};
+
 /// Makes, checks and shows dm-verity hash trees: same options, same bytes, same output fields as veritysetup.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -34,6 +34,11 @@ pub fn slot(label: &str, priority: u8, tries: u8, good: bool) -> Part {
     }
 }
 
+/// A hash partition with this label.
+pub fn hash(label: &str) -> Part {
+    Part { kind: PartitionType::RootVerity, ..slot(label, 0, 0, false) }
+}
+
 /// The root hash whose first half is the PARTUUID of the slot with this label.
 pub fn root_hash_of(label: &str) -> String {
     let half = uuid_of(label).to_string().replace('-', "");
@@ -42,7 +47,9 @@ pub fn root_hash_of(label: &str) -> String {
 
 fn uuid_of(label: &str) -> Uuid {
     let mut bytes = [0xa5; 16];
-    bytes.iter_mut().zip(label.bytes()).for_each(|(byte, letter)| *byte = letter);
+    for (byte, letter) in bytes.iter_mut().zip(label.bytes()) {
+        *byte = letter;
+    }
     Uuid(bytes)
 }
 

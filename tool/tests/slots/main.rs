@@ -4,4 +4,5 @@
 mod image;
 mod ledger;
 mod run;
+mod stage;
 mod status;
