@@ -11,7 +11,6 @@ use core::fmt;
 
 use verity::Uuid;
 
-use crate::candidates::MAX_CANDIDATES;
 use crate::discoverable::PartitionType;
 use crate::facts::{BlockDevice, Facts};
 use crate::gpt::Attributes;
@@ -20,7 +19,7 @@ pub use change::Change;
 pub use order::{mark_bad, mark_good, previous_good, set_next};
 
 /// Most slots of one disk that the running system's commands look at.
-pub const MAX_SLOTS: usize = MAX_CANDIDATES;
+pub const MAX_SLOTS: usize = 16;
 /// The largest number of automatic reboots that is counted: two digits of base four.
 pub const MAX_REBOOTS: u8 = 15;
 /// How many slots of a disk hold a digit of that number.

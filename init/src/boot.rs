@@ -14,7 +14,6 @@ use sys::reserve::Reserve;
 use sys::start::Words;
 
 use crate::attempt::{Boot, try_all};
-use crate::choice;
 use crate::coldplug::Hotplug;
 use crate::command_line;
 use crate::early::{self, Modprobe};
@@ -22,6 +21,7 @@ use crate::efi;
 use crate::execute::{NewRoot, System};
 use crate::failure;
 use crate::handoff::hand_over;
+use crate::history;
 use crate::kernel::Kernel;
 use crate::ledger;
 use crate::load::Tree;
@@ -142,7 +142,7 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         self.report.chose(self.config, self.facts, candidate);
         self.report.reached("root complete");
         if root.plan().has_state_device()
-            && let Err(why) = choice::remember(&self.report, &root.plan().deployment)
+            && let Err(why) = history::remember(&self.report, &root.plan().deployment)
         {
             log::warn!("{why}");
         }

@@ -11,7 +11,7 @@ use heapless::{String, Vec};
 
 use crate::json::Json;
 use crate::text::{Reason, clipped};
-use crate::{log, reason, report::Report};
+use crate::{log, reason};
 
 /// Longest label that is reported.
 const LABEL_CAPACITY: usize = 64;
@@ -148,25 +148,4 @@ fn numbers<W: Write>(json: &mut Json<W>, entry: &Entry) -> fmt::Result {
     json.number("tries_left", attributes.tries().into())?;
     json.boolean("successful", attributes.successful())?;
     json.boolean("once_good", attributes.once_good())
-}
-
-/// Appends this boot to the history on the state device, so that the next ones can tell what became of it.
-#[inline(never)]
-pub(crate) fn remember(report: &Report, deployment: &str) -> Result<(), Reason> {
-    let failed = |errno| reason!("this boot is missing in its history: {}", sys::errno::Explained(errno));
-    let file = sys::history::open(crate::places::STATE).map_err(failed)?;
-    let mut json = Json::new(crate::report::FileWriter::new(file));
-    let line = json.element(|json| {
-        json.number("time", sys::clock::unix_seconds())?;
-        json.member("deployment", deployment)?;
-        json.member("kernel", sys::process::kernel_release::<128>())?;
-        report.choice.standing(json)?;
-        report.choice.fallback(json)?;
-        report.failures(json)
-    });
-    let mut writer = json.finish();
-    line.and_then(|()| writer.write_char('\n'))
-        .and_then(|()| writer.flush())
-        .map_err(|_| reason!("this boot is missing in its history: the state device takes no writes"))?;
-    sys::block::flush(writer.file()).map_err(failed)
 }

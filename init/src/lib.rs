@@ -17,6 +17,7 @@ mod efi;
 pub mod execute;
 mod failure;
 mod handoff;
+mod history;
 pub mod json;
 mod kernel;
 mod ledger;
