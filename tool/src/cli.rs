@@ -5,7 +5,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{explain, initramfs, ledger, manual, stage, status, verity};
+use crate::{explain, initramfs, ledger, manual, notice, stage, status, verity};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -39,6 +39,7 @@ enum Command {
     SetNext(ledger::SetNextArgs),
     Rollback(ledger::RollbackArgs),
     Stage(Box<stage::Args>),
+    Notice(notice::Args),
     Verity(verity::Args),
     Man(manual::ManArgs),
     Completions(manual::CompletionsArgs),
@@ -56,6 +57,7 @@ impl Cli {
             Command::SetNext(args) => ledger::set_next(&args),
             Command::Rollback(args) => ledger::rollback(&args),
             Command::Stage(args) => stage::run(&args),
+            Command::Notice(args) => notice::run(&args),
             Command::Verity(args) => verity::run(args),
             Command::Man(args) => manual::man(&args),
             Command::Completions(args) => manual::completions(&args),

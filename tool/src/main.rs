@@ -8,6 +8,7 @@ mod explain;
 mod initramfs;
 mod ledger;
 mod manual;
+mod notice;
 mod output;
 mod slots;
 mod stage;

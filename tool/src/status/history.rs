@@ -9,6 +9,7 @@ use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Failure, Fallback};
+use crate::notice::replace;
 
 /// How many boots are kept.
 pub(crate) const KEPT: usize = 100;
@@ -63,6 +64,22 @@ pub(crate) fn lines(path: &Path) -> io::Result<Vec<String>> {
     Ok(last)
 }
 
+/// Leaves the last [`KEPT`] boots in the file, if it has more lines than that.
+pub(crate) fn trim(path: &Path) -> io::Result<()> {
+    let mut file = match open(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    let mut start = Vec::new();
+    file.by_ref().take(MOST_READ).read_to_end(&mut start)?;
+    let found = start.split(|byte| *byte == b'\n').skip(1).count();
+    if found <= KEPT {
+        return Ok(());
+    }
+    let text: String = lines(path)?.into_iter().map(|line| line + "\n").collect();
+    replace(path, text.as_bytes(), 0o600)
+}
+
 /// Opens a regular file: no link is followed, and nothing is waited for.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
@@ -103,6 +120,22 @@ mod tests {
         let many: String = (0..5000).map(|time| LINE.replace("1795399449", &time.to_string()) + "\n").collect();
         let boots = history(many);
         assert_eq!((boots.len(), boots[0].time, boots[99].time), (100, 4900, 4999));
+    }
+
+    #[test]
+    fn only_a_long_history_is_trimmed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("boots");
+        trim(&path).unwrap();
+        let line = |time: u64| LINE.replace("1795399449", &time.to_string()) + "\n";
+        let short: String = (0..100).map(line).collect();
+        std::fs::write(&path, &short).unwrap();
+        trim(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), short);
+        std::fs::write(&path, format!("garbage\n{short}{}", line(100))).unwrap();
+        trim(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), (1..101).map(line).collect::<String>());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -57,6 +57,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     output::print(if report.is_some() { table.as_str() } else { table.trim_start() })
 }
 
+/// The report of a boot.
+pub(crate) fn read_report(path: &Path) -> Result<BootReport, Error> {
+    understood(&read(path)?, path)
+}
+
 /// The report in this text, with a note where it is newer than this program.
 fn understood(text: &str, path: &Path) -> Result<BootReport, Error> {
     let reading = report::parse(text).map_err(|why| Error::bad("cannot use", path.display(), why))?;

@@ -3,6 +3,7 @@
 
 mod image;
 mod ledger;
+mod notice;
 mod run;
 mod stage;
 mod status;
