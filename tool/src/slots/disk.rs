@@ -108,7 +108,8 @@ impl SlotDisk {
         self.slots().find(|slot| number(slot) == wanted)
     }
 
-    /// The slot that is called `wanted`: a label or, where there is none like it, a partition number.
+    /// The slot that is called `wanted`: a label or, where there is none like it, a partition number, or what an unfinished
+    /// slot is to be called.
     pub(crate) fn find(&self, wanted: &str) -> Result<&BlockDevice, Error> {
         let unknown = |why: String| Error::usage("cannot find slot", wanted, why);
         let mut labelled = self.slots().filter(|slot| super::label(slot) == wanted && !wanted.is_empty());
@@ -121,11 +122,21 @@ impl SlotDisk {
             return Err(unknown(why).advice("Give the partition's number instead."));
         }
         let numbered = wanted.parse().ok().and_then(|number| self.slot(number));
-        numbered.ok_or_else(|| {
+        numbered.or_else(|| self.find_unfinished(wanted)).ok_or_else(|| {
             let names: Vec<_> = self.slots().map(name).collect();
             unknown(format!("{} has no such slot", self.path().display()))
                 .advice(format!("There are: {}.", names.join(", ")))
         })
+    }
+
+    /// The only slot that is to be called `wanted` once it is complete.
+    fn find_unfinished(&self, wanted: &str) -> Option<&BlockDevice> {
+        let becomes = |slot: &&BlockDevice| {
+            let label = super::label(slot);
+            label.strip_prefix("PRT#").or(label.strip_prefix("PND#")) == Some(wanted)
+        };
+        let mut found = self.slots().filter(becomes);
+        found.next().filter(|_| found.next().is_none())
     }
 
     /// What the ledger says of all slots.

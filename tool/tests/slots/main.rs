@@ -4,6 +4,7 @@
 mod image;
 mod ledger;
 mod notice;
+mod rauc;
 mod run;
 mod stage;
 mod status;
