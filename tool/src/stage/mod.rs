@@ -163,7 +163,8 @@ impl Staged {
         let attributes = device.map(attributes).unwrap_or_default();
         let accepted = hash.and(device).and_then(|device| context.command_line.accepts(device));
         let known = context.command_line.accepted().unwrap_or_default();
-        let known = if known.is_empty() { Vec::from_iter(context.running_hash) } else { known };
+        let running = || context.running.and_then(|running| target::root_hash_of(context, context.disk.slot(running)?));
+        let known = if known.is_empty() { Vec::from_iter(context.running_hash.or_else(running)) } else { known };
         let all: Vec<_> = known.iter().chain([root_hash]).map(ToString::to_string).collect();
         let words = || format!("surefoot.roothash={}", all.join(","));
         Self {

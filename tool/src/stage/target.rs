@@ -158,6 +158,15 @@ fn owner(context: &Context, hash: &BlockDevice) -> Option<u32> {
     proved.or_else(labelled)
 }
 
+/// The root hash of what a slot holds, proved by the tree in its hash partition.
+pub(super) fn root_hash_of(context: &Context, slot: &BlockDevice) -> Option<RootHash> {
+    let found = context.disk.hash_partitions().filter_map(|hash| Some((hash, stored_root_hash(context, hash)?)));
+    let mut own = found.filter(|(hash, root_hash)| {
+        uuid(slot).is_some() && uuid(slot) == root_hash.data_partition() && uuid(hash) == root_hash.hash_partition()
+    });
+    own.next().map(|(_, root_hash)| root_hash)
+}
+
 /// The root hash of the tree that a hash partition holds.
 fn stored_root_hash(context: &Context, hash: &BlockDevice) -> Option<RootHash> {
     let partition = context.disk.open_partition(hash, Access::Read).ok()?;

@@ -63,7 +63,7 @@ fn an_update_goes_as_rauc_asks_for_it() {
     assert_eq!([all("get-state root-a"), all("get-state root-b")], ["good", "bad"]);
     // What RAUC does for an installation: the target is bad, is written, and becomes the primary one.
     assert_eq!(all("set-state root-b bad"), "");
-    std::fs::write(machine.path("root.img"), [7; 20_000]).unwrap();
+    std::fs::write(machine.path("root.img"), vec![7; 20_000]).unwrap();
     assert_eq!(install(&machine), Some(0));
     assert_eq!(all("get-primary"), "root-b");
     assert_eq!(all("set-primary root-b"), "");
@@ -92,7 +92,7 @@ fn an_update_that_was_cut_off_is_bad_and_can_be_repeated() {
     assert_eq!(backend(&machine, "get-state root-b"), "bad");
     assert_eq!(backend(&machine, "set-state root-b bad"), "");
     assert_ne!(script(&machine, "surefoot-backend", "set-primary root-b", &[]).0, Some(0));
-    std::fs::write(machine.path("root.img"), [7; 20_000]).unwrap();
+    std::fs::write(machine.path("root.img"), vec![7; 20_000]).unwrap();
     assert_eq!(install(&machine), Some(0));
     assert_eq!(backend(&machine, "get-state root-b"), "good");
 }

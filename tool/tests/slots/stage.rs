@@ -232,6 +232,9 @@ fn a_hash_partition_is_known_by_its_tree() {
     let staged = stage(&machine, " --slot root-a");
     assert_eq!((staged["partition"].as_u64(), staged["hash_partition"].as_u64()), (Some(1), Some(2)));
     assert!(verifies(&machine, 3, 4, &root_hash), "the running slot's tree was overwritten");
+    // What runs is to stay accepted, and is known by the same proof.
+    let both = format!("surefoot.roothash={root_hash},{}", staged["root_hash"].as_str().unwrap());
+    assert_eq!(staged["command_line"], both);
 }
 
 fn relabel(image: &mut [u8], number: u32, label: &str) {
