@@ -10,7 +10,7 @@ T := $(or $(CARGO_TARGET_DIR),target)
 PID1_CRATES := -p verity -p boot-config -p overlay -p deployment -p sys -p surefoot-init
 HOST_CRATES := -p verity -p surefoot -p surefoot-ci -p surefoot-probe
 
-.PHONY: help build install-packages check fmt clippy unit deny test scenarios boot size clean
+.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak boot size clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,10 @@ scenarios: build probe
 test: check deny build probe ## Everything: check, dependencies, veritysetup grid, QEMU scenarios (SCENARIO=name filters)
 	cargo test --quiet -p surefoot --test '*'
 	cargo test --quiet -p surefoot-ci --test scenarios -- $(SCENARIO)
+
+# CYCLES=NUMBER says how many; SUREFOOT_SEED=NUMBER repeats the moments of an earlier run.
+soak: build probe ## Cut the power at 200 random moments of updates and boots (CYCLES=N changes that)
+	cargo run --quiet -p surefoot-ci --bin soak
 
 boot: build ## Boot a real Debian with a verified root in QEMU
 	cargo run --quiet -p surefoot-ci --bin boot

@@ -34,8 +34,9 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 20] = [
+    let themes: [&[Scenario]; 22] = [
         systemd::SCENARIOS,
+        slots::cuts::SCENARIOS,
         boot::SCENARIOS,
         buses::SCENARIOS,
         cmdline::SCENARIOS,
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         slots::hang::SCENARIOS,
         slots::table::SCENARIOS,
         slots::tries::SCENARIOS,
+        slots::update::SCENARIOS,
         state::SCENARIOS,
         verity::SCENARIOS,
     ];

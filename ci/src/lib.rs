@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod machine;
 pub mod paths;
 pub mod qmp;
+pub mod random;
 pub mod size;
 pub mod slots;
 pub mod tree;

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -42,6 +42,10 @@ pub struct Outcome {
     pub end: End,
     /// All console lines.
     pub console: String,
+    /// When each of them came, from the machine's start on.
+    times: Vec<Duration>,
+    /// How long the machine ran.
+    duration: Duration,
     /// What came through the report port, unparsed.
     pub report: String,
 }
@@ -53,6 +57,12 @@ impl Outcome {
     /// When none came.
     pub fn probe(&self) -> Result<Report> {
         serde_json::from_str(&self.report).with_context(|| format!("no report from the guest\n{}", self.tail()))
+    }
+
+    /// How long the machine ran on after the first console line with this text.
+    pub fn duration_after(&self, marker: &str) -> Option<Duration> {
+        let line = self.console.lines().position(|line| line.contains(marker))?;
+        Some(self.duration.saturating_sub(*self.times.get(line)?))
     }
 
     /// The last lines of the console.
@@ -107,6 +117,7 @@ impl Vm {
         let qmp = qmp::start(&mut child, sender, Event::News, Event::QemuEnded)?;
         let mut session = Session::new(self, qmp, &console);
         let end = session.follow(&events);
+        let duration = session.start.elapsed();
         // It has ended by itself, or its time is up.
         child.kill()?;
         let status = child.wait()?;
@@ -118,7 +129,8 @@ impl Vm {
             child.stderr.take().context("no stderr")?.read_to_string(&mut said)?;
             bail!("qemu-system-x86_64 ended by itself ({status}): {said}");
         };
-        Ok(Outcome { end, console: session.text, report: fs::read_to_string(&report).unwrap_or_default() })
+        let report = fs::read_to_string(&report).unwrap_or_default();
+        Ok(Outcome { end, console: session.text, times: session.times, duration, report })
     }
 }
 
@@ -127,7 +139,10 @@ struct Session<'a> {
     vm: &'a Vm,
     qmp: Qmp,
     console: &'a Path,
+    start: Instant,
     text: String,
+    /// When each line of the text came.
+    times: Vec<Duration>,
     /// Cues whose marker has not been seen.
     waiting: Vec<&'a Cue>,
     /// Cues whose marker has been seen, and when they are due.
@@ -138,7 +153,9 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(vm: &'a Vm, qmp: Qmp, console: &'a Path) -> Self {
-        Self { vm, qmp, console, text: String::new(), waiting: vm.cues.iter().collect(), due: Vec::new(), end: None }
+        let waiting = vm.cues.iter().collect();
+        let (text, times, start) = (String::new(), Vec::new(), Instant::now());
+        Self { vm, qmp, console, start, text, times, waiting, due: Vec::new(), end: None }
     }
 
     /// Follows the machine to its end; `None` when QEMU ended before the guest did.
@@ -171,6 +188,7 @@ impl<'a> Session<'a> {
 
     fn take_line(&mut self, line: &str) {
         let _ = writeln!(self.text, "{line}");
+        self.times.push(self.start.elapsed());
         (self.vm.console)(line);
         if line.contains(HALTED) {
             self.end = Some(End::Halted);

@@ -2,9 +2,11 @@
 
 pub(crate) mod choice;
 pub(crate) mod commands;
+pub(crate) mod cuts;
 pub(crate) mod exhausted;
 pub(crate) mod fallback;
 pub(crate) mod hang;
 mod judge;
 pub(crate) mod table;
 pub(crate) mod tries;
+pub(crate) mod update;

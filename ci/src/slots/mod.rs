@@ -1,5 +1,6 @@
 //! Disks with several root slots, each a root and its hash tree, and one state partition that they share.
 
+pub mod cuts;
 pub mod machine;
 
 use std::path::{Path, PathBuf};
