@@ -13,9 +13,9 @@ pub(crate) const SCENARIOS: &[Scenario] =
 const CYCLES: usize = 5;
 
 fn cuts(name: &str, machine: u64) -> Result<()> {
-    let seed = random::seed()?.wrapping_add(machine);
+    let seed = random::seed()?;
     eprintln!("{name}: {SEED}={seed}");
-    let mut cuts = Cuts::new(name, seed)?;
+    let mut cuts = Cuts::new(name, seed.wrapping_add(machine))?;
     for _ in 0..CYCLES {
         let cycle = cuts.cycle().with_context(|| format!("{SEED}={seed}"))?;
         eprintln!("{name}: {cycle}");
