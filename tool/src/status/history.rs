@@ -18,6 +18,9 @@ pub(crate) const FILE: &str = "/run/surefoot/state/surefoot/boots";
 /// How much of the file is read, from its end: more than so many boots take, in bytes.
 const MOST_READ: u64 = 1 << 20;
 
+/// What PID 1 begins a line with.
+const BEGINNING: &str = "{\"time\":";
+
 /// One boot that reached the hand-over.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -58,10 +61,15 @@ pub(crate) fn lines(path: &Path) -> io::Result<Vec<String>> {
     let mut bytes = Vec::new();
     file.take(MOST_READ).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let is_boot = |line: &&str| serde_json::from_str::<Boot>(line).is_ok();
-    let mut last: Vec<_> = text.lines().rev().filter(is_boot).take(KEPT).map(str::to_owned).collect();
+    let mut last: Vec<_> = text.lines().rev().filter_map(boot_of).take(KEPT).map(str::to_owned).collect();
     last.reverse();
     Ok(last)
+}
+
+/// The part of a line that tells of a boot: all of it, or what was written behind a line that was cut off.
+fn boot_of(line: &str) -> Option<&str> {
+    let behind = || line.rfind(BEGINNING).and_then(|start| line.get(start..));
+    [Some(line), behind()].into_iter().flatten().find(|text| serde_json::from_str::<Boot>(text).is_ok())
 }
 
 /// Leaves the last [`KEPT`] boots in the file, if it has more lines than that.
@@ -110,6 +118,7 @@ mod tests {
         let cut = &LINE[..LINE.len() - 3];
         let boots = history(format!("garbage\n{LINE}\n{{}}\n\u{0}\n[1]\n{LINE}\n{cut}"));
         assert_eq!(boots.len(), 2);
+        assert_eq!(history(format!("{cut}{LINE}\n{LINE}")), boots, "a line behind one that was cut off");
         assert_eq!(history(b"\xff\xfe\n").len(), 0);
         assert_eq!(history(r#"{"time":1,"deployment":"old"}"#).len(), 1);
         assert_eq!(history("[".repeat(1 << 20)).len(), 0);
