@@ -10,8 +10,8 @@ use surefoot_ci::slots::machine::image;
 use surefoot_ci::slots::{Slot, SlotMachine};
 
 use crate::Scenario;
-use crate::judge::{boot_report, same};
-use crate::slots::judge::{counters, fallback, in_slot, in_slot_until};
+use crate::judge::{actions, boot_report, same, text};
+use crate::slots::judge::{counters, fallback, in_slot, in_slot_until, ran};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("slots::untried_slot_is_charged", untried_slot_is_charged),
@@ -34,6 +34,10 @@ fn untried_slot_is_charged(name: &str) -> Result<()> {
     counters(&machine, "root-a", Counters::untried(1, 2))
 }
 
+const STATUS: &str = "/usr/bin/surefoot status --slots";
+const NOTICE: &str = "/usr/bin/surefoot notice";
+const MOTD: &str = "/run/motd.d/60-surefoot";
+
 /// A slot whose system brings the kernel down is given up after its tries, and the running one says so.
 fn panics_use_up_the_tries(name: &str) -> Result<()> {
     let (good, broken) = (image("1", &[])?, image("2", &["probe.then=panic"])?);
@@ -43,9 +47,16 @@ fn panics_use_up_the_tries(name: &str) -> Result<()> {
         in_slot_until(&machine.boot(&format!("{left}-left"), "")?, "root-b", End::Rebooted)?;
         counters(&machine, "root-b", Counters::untried(2, left))?;
     }
-    let report = in_slot(&machine.boot("given-up", "")?, "root-a")?;
+    let words = format!("probe.run=\"{STATUS}\" probe.run=\"{NOTICE}\" probe.read={MOTD}");
+    let report = in_slot(&machine.boot("given-up", &words)?, "root-a")?;
     let (meant, why) = fallback(&report)?.context("boot.json should tell of a fallback")?;
     ensure!(meant == "root-b" && why.contains("tries"), "what was meant, and why not: {meant}, {why}");
+    let slots = &ran(&report, STATUS, 0)?.stdout;
+    let expected = "root-a\t1\t1\t0\tgood\trunning\nroot-b\t3\t2\t0\tspent\t-\n";
+    same("the slots", slots.as_str(), expected)?;
+    let notice = &ran(&report, NOTICE, 0)?.stdout;
+    ensure!(notice.contains("root-b") && notice.contains(&why), "the notice should say why:\n{notice}\nit was: {why}");
+    actions(&report, &[(&format!("probe.read={MOTD}"), text(notice))])?;
     counters(&machine, "root-b", Counters::untried(2, 0))?;
     counters(&machine, "root-a", Counters::good(1))
 }
