@@ -92,10 +92,11 @@ pub fn cached(folder: &str, name: &str, key: Key, build: impl FnOnce(&Path) -> R
 fn prune(folder: &Path) -> Result<()> {
     const KEPT: Duration = Duration::from_hours(48);
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-        if age > KEPT {
-            remove(&entry.path())?;
+        let path = entry?.path();
+        // What another thread is building gets its own name in between.
+        let Ok(metadata) = path.symlink_metadata() else { continue };
+        if metadata.modified()?.elapsed().unwrap_or_default() > KEPT {
+            remove(&path)?;
         }
     }
     Ok(())
