@@ -23,14 +23,15 @@ fn expires(name: &str) -> Result<()> {
     said(&outcome, &format!("waiting for {missing}"))?;
     let seen = "block devices seen: vda vda1 (root) vda2 (root-verity) vda3 (state)";
     refused(&outcome, &format!("{missing} did not appear within 3 seconds; {seen}"))?;
-    let waited = time_of(&outcome.console, "boot failed: ")? - time_of(&outcome.console, "Run /init as init")?;
+    let waited =
+        time_of(&outcome.console, "surefoot: boot failed: ")? - time_of(&outcome.console, "Run /init as init")?;
     ensure!((3.0..5.0).contains(&waited), "it should have waited three seconds, not {waited}");
     Ok(())
 }
 
-/// The kernel's timestamp of the first line of surefoot's with this text, in seconds.
+/// The kernel's timestamp of the first line with this text, in seconds.
 fn time_of(console: &str, text: &str) -> Result<f64> {
-    let line = console.lines().find(|line| line.contains(&format!("surefoot: {text}")));
+    let line = console.lines().find(|line| line.contains(text));
     let line = line.with_context(|| format!("no line with {text}"))?;
     Ok(line.trim_start_matches('[').split(']').next().unwrap_or_default().trim().parse()?)
 }
