@@ -23,14 +23,6 @@ impl Disk {
         Ok(Self { file, size: attribute(name, "size").unwrap_or(0).saturating_mul(SYSFS_SECTOR) })
     }
 
-    /// Opens `/dev/NAME`, to be written as well.
-    pub fn open_writable(name: &str) -> Result<Self, Reason> {
-        let path = path!("/dev/{name}");
-        let file = sys::block::open_writable(&path)
-            .map_err(|errno| reason!("cannot open {path} for writing: {}", Explained(errno)))?;
-        Ok(Self { file, size: attribute(name, "size").unwrap_or(0).saturating_mul(SYSFS_SECTOR) })
-    }
-
     /// Makes the kernel read its partition table anew.
     pub fn reread_partitions(&self) -> Result<(), sys::Errno> {
         sys::block::reread_partitions(self.file.as_fd())
@@ -52,13 +44,41 @@ impl ReadAt for Disk {
     }
 }
 
-impl WriteAt for Disk {
+/// A block device that is open for writing as well.
+#[derive(Debug)]
+pub struct WritableDisk {
+    /// The device as it is read.
+    pub disk: Disk,
+    direct: OwnedFd,
+}
+
+impl WritableDisk {
+    /// Opens `/dev/NAME`.
+    pub fn open(name: &str) -> Result<Self, Reason> {
+        let path = below("/dev", name);
+        let direct = sys::block::open_writable(&path)
+            .map_err(|errno| reason!("cannot open {path} for writing: {}", Explained(errno)))?;
+        Ok(Self { disk: Disk::open(name)?, direct })
+    }
+}
+
+impl ReadAt for WritableDisk {
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.disk.read_exact_at(offset, buffer)
+    }
+
+    fn size(&self) -> u64 {
+        self.disk.size
+    }
+}
+
+impl WriteAt for WritableDisk {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        file::write_all_at(self.file.as_fd(), offset, bytes).map_err(|errno| WriteError(errno.raw_os_error()))
+        file::write_all_at(self.direct.as_fd(), offset, bytes).map_err(|errno| WriteError(errno.raw_os_error()))
     }
 
     fn flush(&self) -> Result<(), WriteError> {
-        sys::block::flush(self.file.as_fd()).map_err(|errno| WriteError(errno.raw_os_error()))
+        sys::block::flush(self.direct.as_fd()).map_err(|errno| WriteError(errno.raw_os_error()))
     }
 }
 

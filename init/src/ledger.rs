@@ -9,7 +9,7 @@ use deployment::read::ReadAt;
 use deployment::table::PartitionTable;
 use sys::errno::Explained;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, WritableDisk};
 use crate::text::Reason;
 use crate::{log, reason};
 
@@ -17,8 +17,8 @@ use crate::{log, reason};
 #[inline(never)]
 pub fn write_down(disk: &str, change: Change) -> Result<(), Reason> {
     log::info!("{disk}: {change}");
-    let device = Disk::open_writable(disk)?;
-    rewrite(&device, device.sector_size(), &mut change.edit()).map(|_| ()).map_err(|error| explain(disk, &error))
+    let device = WritableDisk::open(disk)?;
+    rewrite(&device, device.disk.sector_size(), &mut change.edit()).map(|_| ()).map_err(|error| explain(disk, &error))
 }
 
 /// Makes the first partition table of a disk with slots anew from the second one, where a power cut has damaged it: the
@@ -39,7 +39,7 @@ pub fn repair(config: &Config<'_>, facts: &mut Facts) -> bool {
     let repaired = write_down(&disk, Change::Repair).and_then(|()| {
         let failed =
             |errno| reason!("the kernel does not read the partition table of {disk} again: {}", Explained(errno));
-        Disk::open_writable(&disk)?.reread_partitions().map_err(failed)
+        Disk::open(&disk)?.reread_partitions().map_err(failed)
     });
     repaired.map_err(|why| log::error!("{why}")).is_ok()
 }

@@ -14,9 +14,12 @@ pub fn open(path: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::open(c(path, &mut Room::new())?, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
-/// Opens the block device at `path` for reading and writing.
+/// Opens the block device at `path` for writing past the page cache: what is written must be whole sectors, at an address
+/// that 4096 divides (`O_DIRECT`, open(2)). The caches of a disk and of its partitions know nothing of each other, and a
+/// page of the disk's would carry old bytes into the partition that ends in it.
 pub fn open_writable(path: &str) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(c(path, &mut Room::new())?, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+    let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::open(c(path, &mut Room::new())?, flags, Mode::empty())
 }
 
 /// Puts all that was written to the device on its medium (fdatasync(2), which flushes the drive's own cache too).

@@ -13,6 +13,10 @@ use verity::Uuid;
 
 /// Largest logical sector in bytes of a disk whose table can be changed.
 const MAX_SECTOR: usize = 4096;
+/// One sector, where a device can take it from.
+#[repr(align(4096))]
+struct Sector([u8; MAX_SECTOR]);
+
 /// Sector at which the entries of a primary table begin, when a lost one is made again.
 const PRIMARY_ENTRIES_LBA: u64 = 2;
 
@@ -144,7 +148,7 @@ impl<'d> Rewrite<'d> {
     /// Where the two copies are, or are to be. They overlap neither each other nor a partition.
     fn places(&self, table: &Gpt) -> Result<(Place, Place), RewriteError> {
         let damaged = table.primary_problem().is_some();
-        let mut sector = [0; MAX_SECTOR];
+        let mut sector = Sector([0; MAX_SECTOR]);
         let sound = self.read(if damaged { table.last_lba } else { PRIMARY_LBA }, &mut sector)?;
         let (alternate, entries) = (sound.le64(32), sound.le64(72));
         let (first_usable, last_usable) = (sound.le64(40), sound.le64(48));
@@ -172,14 +176,14 @@ impl<'d> Rewrite<'d> {
     /// Makes `to` what the sound table at `from` is after `edit`, with `other` as its other copy, and flushes it.
     fn copy(&mut self, from: &Place, to: &Place, other: &Place, edit: Edit<'_>) -> Result<(), RewriteError> {
         let before = core::mem::take(&mut self.wrote);
-        let mut buffer = [0; MAX_SECTOR];
+        let mut buffer = Sector([0; MAX_SECTOR]);
         let mut checksum = Crc32::new();
         let mut left = self.header.entries_length();
         let mut number = 1_u32;
         for sector in 0..self.sectors() {
             self.read(from.entries.saturating_add(sector), &mut buffer)?;
             let used = usize::try_from(left).unwrap_or(usize::MAX).min(self.sector_size);
-            let entries = buffer.get_mut(..used).unwrap_or_default();
+            let entries = buffer.0.get_mut(..used).unwrap_or_default();
             for raw in entries.chunks_exact_mut(self.header.entry_size as usize) {
                 edit(&mut EntryMut { number, raw });
                 number = number.saturating_add(1);
@@ -189,15 +193,15 @@ impl<'d> Rewrite<'d> {
             self.write(to.entries.saturating_add(sector), &buffer)?;
         }
         self.read(from.header, &mut buffer)?;
-        put(&mut buffer, 24, &to.header.to_le_bytes());
-        put(&mut buffer, 32, &other.header.to_le_bytes());
-        put(&mut buffer, 72, &to.entries.to_le_bytes());
-        put(&mut buffer, 88, &checksum.finish().to_le_bytes());
-        put(&mut buffer, 16, &[0; 4]);
-        let size = Bytes(&buffer).le32(12) as usize;
+        put(&mut buffer.0, 24, &to.header.to_le_bytes());
+        put(&mut buffer.0, 32, &other.header.to_le_bytes());
+        put(&mut buffer.0, 72, &to.entries.to_le_bytes());
+        put(&mut buffer.0, 88, &checksum.finish().to_le_bytes());
+        put(&mut buffer.0, 16, &[0; 4]);
+        let size = Bytes(&buffer.0).le32(12) as usize;
         let mut checksum = Crc32::new();
-        checksum.update(buffer.get(..size).unwrap_or_default());
-        put(&mut buffer, 16, &checksum.finish().to_le_bytes());
+        checksum.update(buffer.0.get(..size).unwrap_or_default());
+        put(&mut buffer.0, 16, &checksum.finish().to_le_bytes());
         self.write(to.header, &buffer)?;
         if self.wrote {
             self.disk.flush()?;
@@ -206,15 +210,15 @@ impl<'d> Rewrite<'d> {
         Ok(())
     }
 
-    fn read<'b>(&self, lba: u64, buffer: &'b mut [u8; MAX_SECTOR]) -> Result<Bytes<'b>, ReadError> {
+    fn read<'b>(&self, lba: u64, Sector(buffer): &'b mut Sector) -> Result<Bytes<'b>, ReadError> {
         let sector = buffer.get_mut(..self.sector_size).unwrap_or_default();
         self.disk.read_exact_at(lba.saturating_mul(self.sector_size as u64), sector)?;
         Ok(Bytes(sector))
     }
 
     /// Writes a sector, unless it is that already.
-    fn write(&mut self, lba: u64, buffer: &[u8; MAX_SECTOR]) -> Result<(), RewriteError> {
-        let mut present = [0; MAX_SECTOR];
+    fn write(&mut self, lba: u64, Sector(buffer): &Sector) -> Result<(), RewriteError> {
+        let mut present = Sector([0; MAX_SECTOR]);
         let wanted = buffer.get(..self.sector_size).unwrap_or_default();
         // A sector that cannot be read may yet be writable: drives give it a new place then.
         if self.read(lba, &mut present).is_ok_and(|present| present.0 == wanted) {
