@@ -63,7 +63,8 @@ impl fmt::Display for Change {
             Self::Repair => f.write_str("repair the damaged copy of the partition table"),
             Self::SpendTry(number) => write!(f, "write down a try of partition {number}"),
             Self::RefundTry(number) => write!(f, "give back the try of partition {number}"),
-            Self::Reboots(count) => write!(f, "write down {count} reboots in a row"),
+            Self::Reboots(0) => f.write_str("forget the automatic reboots"),
+            Self::Reboots(count) => write!(f, "write down automatic reboot {count}"),
         }
     }
 }

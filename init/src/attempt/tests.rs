@@ -199,7 +199,7 @@ fn a_fallback_without_modules_reboots_until_that_is_known_to_be_in_vain() {
     let machine = || Machine { corrupt: vec!["b"], failing: &["modules"], ..Machine::default() };
     let (ended, ended_machine) = boot("", vec![untested("b", 3), good("a")], 0, machine());
     assert_eq!((ended.unwrap_err().as_str(), ended_machine.then), ("no modules", Some(Emergency::Reboot)));
-    assert_eq!(ended_machine.log.last().unwrap(), "vda: write down 1 reboots in a row");
+    assert_eq!(ended_machine.log.last().unwrap(), "vda: write down automatic reboot 1");
     let (ended, ended_machine) = boot("", vec![untested("b", 3), good("a")], 3, machine());
     assert_eq!(ended.as_deref(), Ok("a"));
     assert!(ended_machine.log.contains(&"degraded: no modules".to_string()));
@@ -212,7 +212,7 @@ fn a_fallback_without_modules_reboots_until_that_is_known_to_be_in_vain() {
 fn exhausted(words: &str, slots: Vec<Candidate>, reboots: u8) -> (Result<String, String>, Option<Emergency>, String) {
     let machine = Machine { corrupt: vec!["a", "b"], ..Machine::default() };
     let (ended, machine) = boot(words, slots, reboots, machine);
-    let counted: Vec<_> = machine.log.iter().filter(|line| line.contains("reboots")).cloned().collect();
+    let counted: Vec<_> = machine.log.iter().filter(|line| line.contains("automatic reboot")).cloned().collect();
     (ended, machine.then, counted.join("; "))
 }
 
@@ -220,8 +220,8 @@ fn exhausted(words: &str, slots: Vec<Candidate>, reboots: u8) -> (Result<String,
 fn nothing_left_means_a_bounded_number_of_reboots() {
     let both = || vec![good("a"), untested("b", 1)];
     for (reboots, then, counted) in [
-        (0, Emergency::Reboot, "vda: write down 1 reboots in a row"),
-        (2, Emergency::Reboot, "vda: write down 3 reboots in a row"),
+        (0, Emergency::Reboot, "vda: write down automatic reboot 1"),
+        (2, Emergency::Reboot, "vda: write down automatic reboot 3"),
         (3, Emergency::Halt, ""),
         (15, Emergency::Halt, ""),
     ] {
@@ -271,7 +271,7 @@ fn a_slot_that_may_boot_ends_the_row_of_reboots() {
     let (ended, machine) = boot("", vec![good("a")], 2, Machine::default());
     assert_eq!(
         (ended.as_deref(), machine.log.last().unwrap().as_str()),
-        (Ok("a"), "vda: write down 0 reboots in a row")
+        (Ok("a"), "vda: forget the automatic reboots")
     );
     let (ended, machine) = boot("", vec![last_good("a")], 3, Machine::default());
     assert_eq!((ended.as_deref(), machine.log.last().unwrap().as_str()), (Ok("a"), "set up a"));
@@ -285,6 +285,6 @@ fn an_action_on_failure_leaves_the_others_untried() {
     // Reboots are counted, and when they were in vain the next one is tried after all.
     let (ended, followed, written) = exhausted("surefoot.on-failure=reboot", slots(), 0);
     assert_eq!((ended.unwrap_err().as_str(), followed), ("corrupt", Some(Emergency::Reboot)));
-    assert_eq!(written, "vda: write down 1 reboots in a row");
+    assert_eq!(written, "vda: write down automatic reboot 1");
     assert_eq!(exhausted("surefoot.on-failure=reboot", slots(), 3).0.as_deref(), Ok("c"));
 }
