@@ -16,10 +16,12 @@ use crate::drive::Drive;
 use crate::machine::{End, Outcome, boot_report};
 use crate::random::Random;
 use crate::slots::machine::{image, update};
-use crate::slots::{Image, Slot, SlotMachine, accept};
+use crate::slots::{EMPTY, Image, Slot, SlotMachine, accept};
 
 const MARK_GOOD: &str = "/usr/bin/surefoot mark-good";
 const STAGE: &str = "/usr/bin/surefoot stage /mnt/update --tries 3";
+/// Label of the slot that is partition 1. The other one is made as an empty slot.
+const FIRST: &str = "root-a";
 /// The kernel's first line, and the probe's when it starts the first program.
 const MARKERS: [&str; 2] = ["Linux version", "probe: running"];
 /// PID 1's line right before it writes to the partition table, and the time in which that surely is done.
@@ -83,7 +85,7 @@ impl Cuts {
     pub fn new(name: &str, seed: u64) -> Result<Self> {
         let images = [image("1", &[])?, image("2", &[])?];
         let media = [SlotMachine::medium(&update(&images[0])?)?, SlotMachine::medium(&update(&images[1])?)?];
-        let machine = SlotMachine::new(name, &[Slot::new("root-a", &images[0], Counters::good(1)), Slot::empty()])?;
+        let machine = SlotMachine::new(name, &[Slot::new(FIRST, &images[0], Counters::good(1)), Slot::empty()])?;
         let accept = accept(&images);
         let random = Random::new(seed);
         let mut cuts =
@@ -142,10 +144,20 @@ impl Cuts {
         match during {
             During::Trial => vm.run(),
             During::Update => {
+                self.erase_spare()?;
                 let words = format!("probe.mount=/dev/vdb:/mnt:erofs probe.run=\"{STAGE}\"");
                 vm.drive(spare.clone()).append(&words).run()
             }
         }
+    }
+
+    /// Fills the slot that does not run with zeros. An update that is written over an older copy of itself would be whole
+    /// however little of it was written.
+    fn erase_spare(&self) -> Result<()> {
+        let label = if self.running.1 == 1 { EMPTY } else { FIRST };
+        let disk = &self.machine.disk.disk;
+        let length = usize::try_from(disk.extent(label)?.1)?;
+        disk.overwrite(label, 0, &vec![0; length])
     }
 
     /// Whether a machine that might have been cut did all that it was told.
