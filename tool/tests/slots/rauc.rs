@@ -42,14 +42,15 @@ fn install(machine: &Machine) -> Option<i32> {
     let environment = [
         ("RAUC_IMAGE_NAME", "root.img"),
         ("RAUC_BUNDLE_MOUNT_POINT", bundle.to_str().unwrap()),
-        ("RAUC_SLOT_BOOTNAME", "root-b"),
+        ("RAUC_SLOT_BOOTNAME", "3"),
+        ("RAUC_SLOT_NAME", "rootfs.1"),
     ];
     script(machine, "install-hook", "slot-install", &environment).0
 }
 
 #[test]
 fn the_shell_takes_the_scripts() {
-    for name in ["surefoot-backend", "install-hook"] {
+    for name in ["surefoot-backend", "install-hook", "make-bundle"] {
         let path = Path::new(FOLDER).join(name);
         assert!(Command::new("sh").arg("-n").arg(&path).status().unwrap().success(), "{name}");
     }
@@ -59,50 +60,57 @@ fn the_shell_takes_the_scripts() {
 fn an_update_goes_as_rauc_asks_for_it() {
     let machine = machine();
     let all = |words: &str| backend(&machine, words);
-    assert_eq!([all("get-primary"), all("get-current")], ["root-a", "root-a"]);
-    assert_eq!([all("get-state root-a"), all("get-state root-b")], ["good", "bad"]);
+    assert_eq!([all("get-primary"), all("get-current")], ["1", "1"]);
+    assert_eq!([all("get-state 1"), all("get-state 3")], ["good", "bad"]);
     // What RAUC does for an installation: the target is bad, is written, and becomes the primary one.
-    assert_eq!(all("set-state root-b bad"), "");
+    assert_eq!(all("set-state 3 bad"), "");
     std::fs::write(machine.path("root.img"), vec![7; 20_000]).unwrap();
     assert_eq!(install(&machine), Some(0));
-    assert_eq!(all("get-primary"), "root-b");
-    assert_eq!(all("set-primary root-b"), "");
-    assert_eq!([all("get-state root-a"), all("get-state root-b")], ["good", "good"]);
+    assert_eq!(all("get-primary"), "3");
+    assert_eq!(all("set-primary 3"), "");
+    assert_eq!([all("get-state 1"), all("get-state 3")], ["good", "good"]);
     assert_eq!([machine.ledger(1), machine.ledger(3)], ["1/0/good", "2/3/-"]);
     // It has booted well; then the old one is asked for.
-    assert_eq!(all("set-state root-b good"), "");
+    assert_eq!(all("set-state 3 good"), "");
     assert_eq!(machine.ledger(3), "2/0/good");
-    assert_eq!(all("set-primary root-a"), "");
-    assert_eq!([all("get-primary"), machine.ledger(1)], ["root-a", "3/0/good"]);
+    assert_eq!(all("set-primary 1"), "");
+    assert_eq!([all("get-primary"), machine.ledger(1)], ["1", "3/0/good"]);
 }
 
 #[test]
 fn what_is_next_keeps_its_tries() {
     let machine = machine();
     machine.done("set-next root-b --tries 1");
-    backend(&machine, "set-primary root-b");
+    backend(&machine, "set-primary 3");
     assert_eq!(machine.ledger(3), "2/1/-");
 }
 
 #[test]
 fn an_update_that_was_cut_off_is_bad_and_can_be_repeated() {
-    let mut parts = vec![slot("root-a", 1, 0, true), hash("root-a-verity"), slot("PRT#root-b", 0, 0, false)];
-    parts.push(hash("PRT#root-b-verity"));
+    installs_into("PRT#root-b", "PRT#root-b-verity");
+}
+
+#[test]
+fn an_empty_slot_is_bad_and_can_be_written() {
+    installs_into("_empty", "root-b-verity");
+}
+
+/// Installs into a slot with this label, and a hash partition with that one.
+fn installs_into(label: &str, hash_label: &str) {
+    let parts = [slot("root-a", 1, 0, true), hash("root-a-verity"), slot(label, 0, 0, false), hash(hash_label)];
     let machine = Machine::new(&parts).running("root-a");
-    assert_eq!(backend(&machine, "get-state root-b"), "bad");
-    assert_eq!(backend(&machine, "set-state root-b bad"), "");
-    assert_ne!(script(&machine, "surefoot-backend", "set-primary root-b", &[]).0, Some(0));
+    assert_eq!(backend(&machine, "get-state 3"), "bad");
+    assert_eq!(backend(&machine, "set-state 3 bad"), "");
+    assert_ne!(script(&machine, "surefoot-backend", "set-primary 3", &[]).0, Some(0));
     std::fs::write(machine.path("root.img"), vec![7; 20_000]).unwrap();
     assert_eq!(install(&machine), Some(0));
-    assert_eq!(backend(&machine, "get-state root-b"), "good");
+    assert_eq!(backend(&machine, "get-state 3"), "good");
 }
 
 #[test]
 fn what_makes_no_sense_is_an_error() {
     let machine = machine();
-    for words in
-        ["", "get-state", "get-state root-c", "set-state root-a fine", "set-primary root-c", "get-primary root-a"]
-    {
+    for words in ["", "get-state", "get-state 5", "set-state 1 fine", "set-primary 5", "get-primary 1"] {
         let (code, stdout, stderr) = script(&machine, "surefoot-backend", words, &[]);
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{words}");
         assert!(stderr.starts_with("surefoot-backend: "), "{words}: {stderr}");
