@@ -62,8 +62,8 @@ test: check deny build probe ## Everything: check, dependencies, veritysetup gri
 soak: build probe ## Cut the power at 200 random moments of updates and boots (CYCLES=N changes that)
 	cargo run --quiet -p surefoot-ci --bin soak
 
-boot: build ## Boot a real Debian with a verified root in QEMU
-	cargo run --quiet -p surefoot-ci --bin boot
+boot: build ## Boot a real Debian with a verified root in QEMU (SCENARIO=rollback: and watch it survive an update)
+	cargo run --quiet -p surefoot-ci --bin boot -- $(SCENARIO)
 
 size: build ## Compare sizes with their budget (ci/budget.toml)
 	cargo run --quiet -p surefoot-ci --bin size

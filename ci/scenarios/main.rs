@@ -13,6 +13,7 @@ mod judge;
 mod layers;
 mod modules;
 mod naming;
+mod rauc;
 mod setup;
 mod size;
 mod slots;
@@ -34,7 +35,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 22] = [
+    let themes: [&[Scenario]; 23] = [
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         layers::SCENARIOS,
         modules::SCENARIOS,
         naming::SCENARIOS,
+        rauc::SCENARIOS,
         size::SCENARIOS,
         slots::choice::SCENARIOS,
         slots::commands::SCENARIOS,

@@ -24,6 +24,7 @@ pub struct Vm {
     processors: u32,
     pub(crate) console: fn(&str),
     devices: Vec<String>,
+    reboots: bool,
     pub(crate) timeout: Duration,
 }
 
@@ -49,6 +50,7 @@ impl Vm {
             processors: 1,
             console: |_| (),
             devices: Vec::new(),
+            reboots: false,
             timeout: Duration::from_mins(3),
         }
     }
@@ -135,6 +137,13 @@ impl Vm {
         self
     }
 
+    /// Lets the machine boot again when the guest reboots, instead of ending there.
+    #[must_use]
+    pub fn reboots(mut self) -> Self {
+        self.reboots = true;
+        self
+    }
+
     /// The number of the first hot-added drive: they follow the others.
     pub(crate) fn first_hot_drive(&self) -> usize {
         self.drives.len()
@@ -148,7 +157,8 @@ impl Vm {
     /// QEMU with everything but the console and the report port.
     pub fn qemu(&self) -> Command {
         let mut qemu = command("qemu-system-x86_64");
-        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none"])
+            .args(["-action", if self.reboots { "reboot=reset" } else { "reboot=shutdown" }])
             .args(["-action", "watchdog=reset"])
             .args(["-machine", "q35", "-accel", accelerator::argument(), "-cpu", "max"])
             .args(["-m", &format!("{}M", self.memory_mib), "-smp", &self.processors.to_string()])

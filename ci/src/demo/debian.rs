@@ -8,27 +8,56 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cache::{self, Key};
 use crate::command::{command, is_root, run};
+use crate::demo::rauc;
 use crate::kernel::Kernel;
 use crate::paths;
 
 /// What is installed beyond mmdebstrap's variant "minbase".
-const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,kmod,login,procps,less";
+const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,kmod,login,procps,less,rauc,rauc-service";
+
+/// What the root holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// The first one.
+    One,
+    /// An update of it.
+    Two,
+    /// An update whose init ends at once.
+    Broken,
+}
+
+impl Version {
+    /// What `/usr/lib/demo-version` says.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::One => "1",
+            Self::Two => "2",
+            Self::Broken => "broken",
+        }
+    }
+
+    /// The name of a cached file: what versions other than the first are made of outlives a rebuild of the first.
+    pub(super) fn cached_as(self, what: &str) -> String {
+        if self == Self::One { what.to_owned() } else { format!("update-{}-{what}", self.name()) }
+    }
+}
 
 /// The root as an erofs image, with the modules of a kernel.
-pub(super) fn root_image(kernel: &Kernel) -> Result<PathBuf> {
-    let base = base_archive()?;
-    let folder = paths::workspace().join("ci/demo");
+pub(super) fn root_image(kernel: &Kernel, version: Version) -> Result<PathBuf> {
+    let (base, keyring) = (base_archive()?, rauc::signer()?.certificate);
+    let (folder, dist) = (paths::workspace().join("ci/demo"), paths::workspace().join("dist"));
     let (script, additions) = (folder.join("assemble"), folder.join("root"));
     let tool = paths::program("surefoot")?;
     let mut key =
         Key::default().text(&base.to_string_lossy()).file(&tool)?.file(&script)?.text(&kernel.tree.to_string_lossy());
-    for file in files_below(&additions)? {
+    for file in files_below(&additions)?.into_iter().chain(files_below(&dist)?) {
         key = key.text(&file.to_string_lossy()).file(&file)?;
     }
-    cache::cached("demo", "root", key, |image| {
+    cache::cached("demo", &version.cached_as("root"), key.file(&keyring)?.text(version.name()), |image| {
         // fakeroot remembers owners that an ordinary user may not give to files.
         let mut assemble = command(if is_root()? { "sh" } else { "fakeroot" });
-        run(assemble.arg(&script).args([&base, &additions, &tool, &kernel.tree]).arg(image))?;
+        let sources = [&base, &additions, &dist, &tool, &kernel.tree, &keyring];
+        run(assemble.arg(&script).args(sources).arg(version.name()).arg(image))?;
         Ok(())
     })
 }

@@ -1,6 +1,8 @@
 //! The demonstration machine: a real Debian with systemd on a verified root.
 
 mod debian;
+pub mod rauc;
+pub mod story;
 
 use std::fs;
 use std::io::Write;
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use self::debian::Version;
 use crate::cache::{self, Key};
 use crate::command::{command, run};
 use crate::disk::{self, Disk, Partition, types};
@@ -19,6 +22,7 @@ use crate::initramfs;
 use crate::kernel::{self, Kernel, Package};
 use crate::machine::End;
 use crate::paths;
+use crate::slots::Image;
 use crate::verity::HashTree;
 use crate::vm::Vm;
 
@@ -34,6 +38,23 @@ pub struct Demo {
 /// Bytes of the partition that holds the writable layers.
 const STATE_BYTES: u64 = 256 << 20;
 
+/// The kernel, and an initramfs for it.
+fn boot_files() -> Result<(Kernel, PathBuf)> {
+    step("Debian's 6.12 cloud kernel");
+    let kernel = kernel::fetch(Package::Cloud612)?;
+    step("initramfs for it");
+    let initramfs = initramfs::build(&kernel, &["--module", "virtio_console"])?;
+    Ok((kernel, initramfs))
+}
+
+/// The root and its hash tree.
+fn image(kernel: &Kernel, version: Version) -> Result<Image> {
+    step(&format!("Debian root file system, version {} (the first time takes minutes)", version.name()));
+    let data = debian::root_image(kernel, version)?;
+    let tree = hash_tree(&data, &version.cached_as("hash-tree"))?;
+    Ok(Image { data, tree })
+}
+
 /// Says on standard error what is being done: some of it takes minutes.
 fn step(what: &str) {
     eprintln!("==> {what}");
@@ -42,14 +63,8 @@ fn step(what: &str) {
 impl Demo {
     /// Downloads and builds what is not there yet.
     pub fn build() -> Result<Self> {
-        step("Debian's 6.12 cloud kernel");
-        let kernel = kernel::fetch(Package::Cloud612)?;
-        step("initramfs for it");
-        let initramfs = initramfs::build(&kernel, &["--module", "virtio_console"])?;
-        step("Debian root file system (the first time takes minutes)");
-        let root = debian::root_image(&kernel)?;
-        step("hash tree");
-        let tree = hash_tree(&root)?;
+        let (kernel, initramfs) = boot_files()?;
+        let Image { data: root, tree } = image(&kernel, Version::One)?;
         step("disk");
         let state = filesystem::empty_ext4(STATE_BYTES)?;
         let mut partitions = disk::verity_pair(&root, &tree);
@@ -120,10 +135,10 @@ fn remove_earlier(current: &[&Path]) -> Result<()> {
     Ok(())
 }
 
-/// The hash tree, made by the tool itself.
-fn hash_tree(root: &Path) -> Result<HashTree> {
+/// The hash tree, made by the tool itself and cached under this name.
+fn hash_tree(root: &Path, name: &str) -> Result<HashTree> {
     let tool = paths::program("surefoot")?;
-    let folder = cache::cached("demo", "hash-tree", Key::default().file(root)?, |folder| {
+    let folder = cache::cached("demo", name, Key::default().file(root)?, |folder| {
         fs::create_dir(folder)?;
         let said = run(command(&tool.to_string_lossy())
             .args(["verity", "format"])
