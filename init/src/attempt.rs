@@ -2,7 +2,7 @@
 //! candidate is touched, and a boot in which none is left ends within bounds.
 
 use boot_config::Config;
-use boot_config::policy::{Emergency, OnExhausted, OnFailure, StateMissing};
+use boot_config::policy::{DEFAULT_REBOOTS, Emergency, OnExhausted, OnFailure, StateMissing};
 use deployment::candidates::{Candidate, Slot};
 use deployment::ledger::Change;
 
@@ -26,6 +26,8 @@ pub trait Boot<'a> {
     fn degraded(&mut self, why: Reason);
     /// Takes note that a candidate failed.
     fn failed(&mut self, candidate: &Candidate, why: &Reason);
+    /// Whether there is a shell to end in.
+    fn has_shell(&self) -> bool;
     /// Takes note of what follows should the boot end in an error.
     fn then(&mut self, emergency: Emergency);
     /// Hands over to the root's init.
@@ -83,6 +85,8 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         let (most, good_first) = match self.config.exhausted_policy() {
             OnExhausted::Reboot(most) => (most, false),
             OnExhausted::LastGood(most) => (most, true),
+            // Without a shell the machine would reboot, and nobody would count.
+            OnExhausted::Stop(Emergency::Shell) if !self.boot.has_shell() => (DEFAULT_REBOOTS, false),
             OnExhausted::Stop(emergency) => {
                 self.boot.then(emergency);
                 return Err(why);
@@ -115,7 +119,7 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             self.boot.failed(candidate, &reason);
             log::error!("{} does not boot: {reason}", candidate.name);
             if let OnFailure::Stop(emergency) = self.config.on_failure
-                && (emergency != Emergency::Reboot || self.count_reboot(boot_config::policy::DEFAULT_REBOOTS))
+                && (emergency != Emergency::Reboot || self.count_reboot(DEFAULT_REBOOTS))
             {
                 return Err(reason);
             }
@@ -133,12 +137,11 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
                 .map_err(|why| Fault::Candidate(reason!("its try cannot be written down: {why}")))?;
         }
         let mut result = self.attempt(candidate, self.failed);
-        if let Err(Fault::Kernel(why)) = &result {
+        if let Err(Fault::Kernel(why)) = result {
             // Another kernel may come up with the next boot. Where that was in vain, no modules are better than no boot.
-            let why = why.clone();
-            if self.count_reboot(boot_config::policy::DEFAULT_REBOOTS) {
-                self.boot.then(Emergency::Reboot);
-                return result;
+            let why = reason!("cannot fall back to {}: {why}", candidate.name);
+            if self.count_reboot(DEFAULT_REBOOTS) {
+                return Err(Fault::Kernel(why));
             }
             self.boot.degraded(why);
             result = self.attempt(candidate, false);

@@ -130,6 +130,10 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         self.report.failed(&candidate.name, why);
     }
 
+    fn has_shell(&self) -> bool {
+        failure::shell_is_there()
+    }
+
     fn then(&mut self, emergency: Emergency) {
         failure::remember(emergency);
     }

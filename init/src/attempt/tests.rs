@@ -23,7 +23,7 @@ struct Machine {
     log: Vec<String>,
     /// Data devices whose verity device cannot be made.
     corrupt: Vec<&'static str>,
-    /// What fails besides: the `state` device, the `ledger`, the look for `modules`, the `undo`ing.
+    /// What fails or lacks besides: the `state` device, a `shell`, the `ledger`, the look for `modules`, the `undo`ing.
     failing: &'static [&'static str],
     then: Option<Emergency>,
 }
@@ -56,6 +56,10 @@ impl Boot<'_> for Machine {
 
     fn failed(&mut self, candidate: &Candidate, why: &Reason) {
         self.log.push(format!("failed {}: {why}", candidate.name));
+    }
+
+    fn has_shell(&self) -> bool {
+        !self.fails("shell")
     }
 
     fn then(&mut self, emergency: Emergency) {
@@ -198,11 +202,14 @@ fn a_fault_of_the_state_device_gives_the_try_back() {
 fn a_fallback_without_modules_reboots_until_that_is_known_to_be_in_vain() {
     let machine = || Machine { corrupt: vec!["b"], failing: &["modules"], ..Machine::default() };
     let (ended, ended_machine) = boot("", vec![untested("b", 3), good("a")], 0, machine());
-    assert_eq!((ended.unwrap_err().as_str(), ended_machine.then), ("no modules", Some(Emergency::Reboot)));
+    assert_eq!(
+        (ended.unwrap_err().as_str(), ended_machine.then),
+        ("cannot fall back to a: no modules", Some(Emergency::Reboot))
+    );
     assert_eq!(ended_machine.log.last().unwrap(), "vda: write down automatic reboot 1");
     let (ended, ended_machine) = boot("", vec![untested("b", 3), good("a")], 3, machine());
     assert_eq!(ended.as_deref(), Ok("a"));
-    assert!(ended_machine.log.contains(&"degraded: no modules".to_string()));
+    assert!(ended_machine.log.contains(&"degraded: cannot fall back to a: no modules".to_string()));
     // As the first choice it need not have any.
     let (ended, _) = boot("", vec![good("a")], 0, Machine { failing: &["modules"], ..Machine::default() });
     assert_eq!(ended.as_deref(), Ok("a"));
@@ -257,6 +264,15 @@ fn nothing_at_all_is_said_in_words() {
         assert_eq!(exhausted(&words, vec![last_good("c")], 9).1, Some(emergency));
     }
     assert_eq!(exhausted("rd.emergency=poweroff", Vec::new(), 0).1, Some(Emergency::Poweroff));
+}
+
+#[test]
+fn without_a_shell_to_end_in_reboots_are_counted() {
+    for (reboots, then) in [(0, Emergency::Reboot), (3, Emergency::Halt)] {
+        let machine = Machine { failing: &["shell"], ..Machine::default() };
+        let (_, machine) = boot("surefoot.on-exhausted=shell", Vec::new(), reboots, machine);
+        assert_eq!(machine.then, Some(then));
+    }
 }
 
 #[test]

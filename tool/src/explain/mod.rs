@@ -191,8 +191,9 @@ fn boot<'r>(
     if let Err(why) = wait(config, &selection, disks, explanation) {
         return Ok(Err(why));
     }
+    let has_shell = initramfs.is_none_or(Initramfs::has_shell);
     let ledger = explanation::repairs(config, disks.facts());
-    let mut rehearsal = Rehearsal { disks, modules, inside, explanation, ledger, then: None };
+    let mut rehearsal = Rehearsal { disks, modules, inside, explanation, has_shell, ledger, then: None };
     let result = try_all(config, &selection, &mut Plan::new(), &mut rehearsal).map_err(|reason| reason.to_string());
     rehearsal.explanation.afterwards = std::mem::take(&mut rehearsal.ledger);
     if let Some(emergency) = rehearsal.then {

@@ -28,6 +28,8 @@ pub(crate) struct Rehearsal<'r> {
     pub(crate) inside: Option<Inside<'r>>,
     /// What came to light.
     pub(crate) explanation: &'r mut Explanation,
+    /// Whether the initramfs has a shell, as far as is known.
+    pub(crate) has_shell: bool,
     /// What the boot ledger has been told since the last plan.
     pub(crate) ledger: Vec<String>,
     /// What follows when the boot ends in an error, where it is not what the command line says in any case.
@@ -70,6 +72,10 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         if let Some(attempt) = self.attempt() {
             attempt.error = Some(why.to_string());
         }
+    }
+
+    fn has_shell(&self) -> bool {
+        self.has_shell
     }
 
     fn then(&mut self, emergency: Emergency) {
