@@ -108,16 +108,23 @@ impl Cuts {
         Ok(cycle)
     }
 
-    /// When to cut: anywhere in the whole boot, or in the programs at its end, or while PID 1 writes.
+    /// When to cut: anywhere in the whole boot, or in the programs at its end, or around the end of an update, where it
+    /// becomes the next one, or while PID 1 writes.
     fn draw(&mut self) -> (During, (&'static str, Duration)) {
-        let (during, marker) = match self.random.below(6) {
+        let choice = self.random.below(6);
+        let (during, marker) = match choice {
             0 => (During::Update, MARKERS[0]),
             1..=3 => (During::Update, MARKERS[1]),
             4 => (During::Trial, MARKERS[1]),
             _ => return (During::Trial, (WRITE.0, self.random.shorter_than(WRITE.1))),
         };
         let lasts = self.lasts.get(&(during, marker)).copied().unwrap_or_default();
-        (during, (marker, self.random.shorter_than(lasts)))
+        let delay = match choice {
+            // The machine is slower at one time than at another: some of these come before the end, some after it.
+            2..=3 => lasts * 3 / 4 + self.random.shorter_than(lasts * 3 / 4),
+            _ => self.random.shorter_than(lasts),
+        };
+        (during, (marker, delay))
     }
 
     fn try_cycle(&mut self, cycle: &mut Cycle) -> Result<()> {
