@@ -48,9 +48,9 @@ pub fn repair(config: &Config<'_>, facts: &mut Facts) -> bool {
 fn has_slots(disk: &str) -> bool {
     let Ok(reader) = Disk::open(disk) else { return false };
     let Ok(table) = Gpt::read(&reader as &dyn ReadAt, reader.sector_size()) else { return false };
-    (1..=table.entry_count()).filter_map(|number| table.entry(&reader, number).ok().flatten()).any(|entry| {
-        entry.type_uuid == PartitionType::Root.uuid() && (entry.attributes.may_boot() || entry.attributes.once_good())
-    })
+    (1..=table.entry_count())
+        .filter_map(|number| table.entry(&reader, number).ok().flatten())
+        .any(|entry| entry.type_uuid == PartitionType::Root.uuid() && entry.attributes.is_in_ledger())
 }
 
 fn explain(disk: &str, error: &RewriteError) -> Reason {

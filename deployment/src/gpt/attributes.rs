@@ -63,6 +63,11 @@ impl Attributes {
         self.priority() > 0 && (self.successful() || self.tries() > 0)
     }
 
+    /// Whether a boot ledger is kept here: the slot may boot, or has booted well once.
+    pub const fn is_in_ledger(self) -> bool {
+        self.may_boot() || self.once_good()
+    }
+
     /// Bits 61 and 62, surefoot's own: one digit, 0 to 3, of [`crate::ledger::reboots`].
     pub const fn reboots_digit(self) -> u8 {
         let [low, ..] = ((self.0 & REBOOTS) >> REBOOTS_SHIFT).to_le_bytes();

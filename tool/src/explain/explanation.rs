@@ -176,7 +176,7 @@ impl fmt::Display for NoCandidate {
 pub(crate) fn repairs(config: &Config<'_>, facts: &Facts) -> Vec<String> {
     let is_ours = |disk: &str| {
         let mut entries = ledger::slots(facts, disk).filter_map(ledger::Entry::of);
-        entries.any(|entry| entry.attributes.may_boot() || entry.attributes.once_good())
+        entries.any(|entry| entry.attributes.is_in_ledger())
     };
     let damaged = facts.devices().iter().filter(|device| device.table == PartitionTable::GptFromBackup);
     let repaired = damaged.filter(|device| config.wants_slots() && is_ours(&device.name));
