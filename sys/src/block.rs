@@ -1,11 +1,9 @@
 //! Block devices.
 
-use linux_raw_sys::general::__NR_ioctl;
-use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags};
 
 use crate::Errno;
-use crate::call::system_call;
+use crate::call::ioctl;
 use crate::file::{BorrowedFd, OwnedFd};
 use crate::text::{Room, c};
 
@@ -29,16 +27,15 @@ pub fn flush(device: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Makes the kernel read the partition table of the disk anew (`BLKRRPART`, ioctl_blk(2)).
 pub fn reread_partitions(device: BorrowedFd<'_>) -> Result<(), Errno> {
-    let descriptor = usize::try_from(device.as_raw_fd()).map_err(|_| Errno::BADF)?;
     // SAFETY: this ioctl takes no argument beyond its number.
     #[allow(unsafe_code)]
     unsafe {
-        system_call(__NR_ioctl, &[descriptor, BLKRRPART]).map(|_| ())
+        ioctl(device, BLKRRPART, 0).map(|_| ())
     }
 }
 
 /// `_IO(0x12, 95)` of linux/fs.h.
-const BLKRRPART: usize = 0x125f;
+const BLKRRPART: u32 = 0x125f;
 
 /// Logical sector size in bytes (`BLKSSZGET`, ioctl_blk(2)).
 pub fn sector_size(device: BorrowedFd<'_>) -> Result<u32, Errno> {

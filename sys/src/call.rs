@@ -2,7 +2,11 @@
 
 use core::arch::asm;
 
+use linux_raw_sys::general::__NR_ioctl;
+use rustix::fd::AsRawFd as _;
+
 use crate::Errno;
+use crate::file::BorrowedFd;
 
 /// Most arguments of a system call.
 const MAX_ARGUMENTS: usize = 6;
@@ -35,6 +39,19 @@ pub(crate) unsafe fn system_call(number: u32, arguments: &[usize]) -> Result<usi
         );
     }
     outcome(result)
+}
+
+/// One request to a device or file (ioctl(2)); gives the kernel's answer.
+///
+/// # Safety
+/// `argument` must be what `request` takes: a number, or an address that is valid for all that the kernel reads or writes
+/// there.
+#[allow(unsafe_code)]
+#[inline(never)]
+pub(crate) unsafe fn ioctl(file: BorrowedFd<'_>, request: u32, argument: usize) -> Result<usize, Errno> {
+    let descriptor = usize::try_from(file.as_raw_fd()).map_err(|_| Errno::BADF)?;
+    // SAFETY: the descriptor is open while it is borrowed; the argument is the caller's promise.
+    unsafe { system_call(__NR_ioctl, &[descriptor, request as usize, argument]) }
 }
 
 /// The result of a system call: the kernel gives −4095 to −1 for errors.

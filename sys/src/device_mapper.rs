@@ -3,13 +3,11 @@
 use core::fmt::Write as _;
 
 use heapless::String;
-use linux_raw_sys::general::__NR_ioctl;
-use rustix::fd::AsRawFd as _;
-use rustix::ioctl::{self, Opcode, opcode};
+use rustix::ioctl::{Direction, Opcode, opcode};
 
 use crate::Errno;
-use crate::call::system_call;
-use crate::file::{self, Access, OwnedFd};
+use crate::call::ioctl;
+use crate::file::{self, Access, AsFd as _, OwnedFd};
 
 /// Longest parameter text of one target, including what the kernel prints of it.
 pub const MAX_PARAMETERS: usize = 2048;
@@ -169,20 +167,19 @@ impl Control {
     }
 
     fn call(&self, command: Opcode, request: &mut Request) -> Result<(), Errno> {
-        let descriptor = usize::try_from(self.0.as_raw_fd()).map_err(|_| Errno::BADF)?;
         // SAFETY: every device-mapper command takes a pointer to a `struct dm_ioctl` whose `data_size` tells how many
         // bytes from there on belong to the call; `Request::new` sets it to the size of `Request`, which begins with
         // that structure, is borrowed for the call alone and in which any bytes that the kernel writes are valid.
         #[allow(unsafe_code)]
         unsafe {
-            system_call(__NR_ioctl, &[descriptor, command as usize, &raw mut *request as usize]).map(|_| ())
+            ioctl(self.0.as_fd(), command, &raw mut *request as usize).map(|_| ())
         }
     }
 }
 
 /// The ioctl number of a command: `_IOWR(DM_IOCTL, number, struct dm_ioctl)`.
 const fn number(command: u8) -> Opcode {
-    opcode::from_components(ioctl::Direction::ReadWrite, GROUP, command, HEADER_SIZE)
+    opcode::from_components(Direction::ReadWrite, GROUP, command, HEADER_SIZE)
 }
 
 impl Request {

@@ -19,11 +19,14 @@ pub mod file;
 pub mod history;
 pub mod kernel_log;
 pub mod lending;
+pub mod loop_device;
 pub mod mapping;
 pub mod module;
 pub mod mount;
 pub mod process;
 pub mod reserve;
+#[cfg(test)]
+mod scratch;
 pub mod start;
 mod text;
 pub mod uevent;

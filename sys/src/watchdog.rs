@@ -1,15 +1,12 @@
 //! The machine's watchdog (the kernel's watchdog/watchdog-api): hardware that resets the machine when it hears nothing.
 
-use linux_raw_sys::general::__NR_ioctl;
-use rustix::fd::{AsFd, AsRawFd};
-
 use crate::Errno;
-use crate::call::system_call;
-use crate::file::{self, Access, OwnedFd};
+use crate::call::ioctl;
+use crate::file::{self, Access, AsFd as _, OwnedFd};
 
 const DEVICE: &str = "/dev/watchdog";
 /// `WDIOC_SETTIMEOUT`: `_IOWR('W', 6, int)` of linux/watchdog.h.
-const SET_TIMEOUT: usize = 0xc004_5706;
+const SET_TIMEOUT: u32 = 0xc004_5706;
 
 /// A watchdog that is running. Dropped, it goes on running: only [`disarm`](Self::disarm) stops it.
 #[derive(Debug)]
@@ -20,11 +17,10 @@ impl Watchdog {
     /// of that, which is given back.
     pub fn arm(seconds: u32) -> Result<(Self, u32), Errno> {
         let file = file::open(DEVICE, Access::Write)?;
-        let descriptor = usize::try_from(file.as_raw_fd()).map_err(|_| Errno::BADF)?;
         let mut timeout = i32::try_from(seconds).map_err(|_| Errno::INVAL)?;
         // SAFETY: this ioctl reads and writes one int at the address, which is that of one.
         #[allow(unsafe_code)]
-        let set = unsafe { system_call(__NR_ioctl, &[descriptor, SET_TIMEOUT, &raw mut timeout as usize]) };
+        let set = unsafe { ioctl(file.as_fd(), SET_TIMEOUT, &raw mut timeout as usize) };
         let watchdog = Self(file);
         if let Err(errno) = set {
             // Opening it has started it, with a time that was not asked for.
