@@ -37,6 +37,7 @@ const MEANINGS: &[(Errno, &str)] = &[
     (Errno::NOTEMPTY, "Directory not empty (ENOTEMPTY)"),
     (Errno::LOOP, "Too many levels of symbolic links (ELOOP)"),
     (Errno::BADMSG, "Bad message (EBADMSG)"),
+    (Errno::NODATA, "No data available (ENODATA)"),
     (Errno::OVERFLOW, "Value too large for data type (EOVERFLOW)"),
     (Errno::OPNOTSUPP, "Operation not supported (EOPNOTSUPP)"),
     (Errno::NOBUFS, "No buffer space available (ENOBUFS)"),

@@ -16,6 +16,7 @@ mod directory;
 pub mod empty;
 pub mod errno;
 pub mod file;
+pub mod file_verity;
 pub mod history;
 pub mod kernel_log;
 pub mod lending;
