@@ -1,9 +1,17 @@
 //! Files and directories, without an allocator: callers bring the buffers.
 
-use heapless::string::StringView;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+mod beneath;
+mod status;
 
+use heapless::string::StringView;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+
+pub use beneath::{
+    Links, make_directory_beneath, open_beneath, open_directory_beneath, open_file_beneath, open_writable_beneath,
+    read_beneath, read_link_beneath, rename_beneath, status_beneath, sync_directory_beneath, visit_directory_beneath,
+};
 pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+pub use status::{Kind, Status, status, status_of};
 
 use crate::Errno;
 use crate::directory::each_entry;
@@ -52,9 +60,13 @@ pub fn read_from(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno
 
 /// Reads the file at `path`. One that is longer than `buffer` is an error (`EFBIG`), for half a text is none.
 pub fn read<'b>(path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-    let file = open(path, Access::Read)?;
-    let length = read_from(file.as_fd(), buffer)?;
-    if length == buffer.len() && read_from(file.as_fd(), &mut [0])? != 0 {
+    read_whole(open(path, Access::Read)?.as_fd(), buffer)
+}
+
+/// As [`read`], for an open file that nothing was read of.
+pub fn read_whole<'b>(file: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let length = read_from(file, buffer)?;
+    if length == buffer.len() && read_from(file, &mut [0])? != 0 {
         return Err(Errno::FBIG);
     }
     buffer.get(..length).ok_or(Errno::FBIG)
@@ -204,85 +216,9 @@ pub fn remove_directory(path: &str) -> Result<(), Errno> {
     rustix::fs::unlinkat(CWD, c(path, &mut Room::new())?, AtFlags::REMOVEDIR)
 }
 
-/// How [`open_beneath`] treats symbolic links (openat2(2)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
-    /// Followed, with the directory as the root that no link leads out of (`RESOLVE_IN_ROOT`).
-    FollowInside,
-    /// Refused, at every component (`RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`).
-    Refuse,
-}
-
-/// Finds `path` under `directory` without ever leaving it, as a handle for [`status`] (`O_PATH`).
-pub fn open_beneath(directory: BorrowedFd<'_>, path: &str, links: Links) -> Result<OwnedFd, Errno> {
-    let resolve = match links {
-        Links::FollowInside => ResolveFlags::IN_ROOT,
-        Links::Refuse => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-    } | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(directory, c(path, &mut Room::new())?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
-}
-
 /// A handle on the directory at `path` (`O_PATH`).
 pub fn open_directory(path: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::open(c(path, &mut Room::new())?, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// What is known of a file without opening it (stat(2)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// What kind of file it is.
-    pub kind: Kind,
-    /// Permission bits, with set-uid, set-gid and sticky.
-    pub mode: u32,
-    /// Device that holds it, as the kernel encodes it.
-    pub device: u64,
-    /// Inode number on that device.
-    pub inode: u64,
-}
-
-/// Kinds of file that surefoot tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Link,
-    /// Anything else.
-    Other,
-}
-
-impl From<FileType> for Kind {
-    fn from(kind: FileType) -> Self {
-        match kind {
-            FileType::RegularFile => Self::File,
-            FileType::Directory => Self::Directory,
-            FileType::Symlink => Self::Link,
-            _ => Self::Other,
-        }
-    }
-}
-
-impl From<rustix::fs::Stat> for Status {
-    fn from(status: rustix::fs::Stat) -> Self {
-        Self {
-            kind: FileType::from_raw_mode(status.st_mode).into(),
-            mode: status.st_mode & 0o7777,
-            device: status.st_dev,
-            inode: status.st_ino,
-        }
-    }
-}
-
-/// The status of an open file or handle.
-pub fn status(file: BorrowedFd<'_>) -> Result<Status, Errno> {
-    rustix::fs::fstat(file).map(Status::from)
-}
-
-/// The status of what is at `path`, links followed.
-pub fn status_of(path: &str) -> Result<Status, Errno> {
-    rustix::fs::stat(c(path, &mut Room::new())?).map(Status::from)
 }
 
 /// Calls `visit` with the name of every entry of the directory at `path`, in the kernel's order; stops where it gives
@@ -290,8 +226,12 @@ pub fn status_of(path: &str) -> Result<Status, Errno> {
 pub fn visit_directory(path: &str, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(c(path, &mut Room::new())?, flags, Mode::empty())?;
+    visit_names(directory.as_fd(), visit)
+}
+
+fn visit_names(directory: BorrowedFd<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), Errno> {
     let mut buffer = [0; DIRECTORY_BUFFER];
-    each_entry(directory.as_fd(), &mut buffer, &mut |name| Ok(name.to_str().map_or(true, &mut *visit)))
+    each_entry(directory, &mut buffer, &mut |name| Ok(name.to_str().map_or(true, &mut *visit)))
 }
 
 /// Whether what is at `path` lies in memory only: a ramfs or a tmpfs, which is what an initramfs is (statfs(2)).
@@ -306,20 +246,14 @@ pub fn is_in_memory(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::string::String as StdString;
 
     use super::*;
-
-    fn scratch(name: &str) -> StdString {
-        let path = std::format!("{}/surefoot-sys-{name}-{}", std::env::temp_dir().display(), std::process::id());
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
+    use crate::scratch::Scratch;
 
     #[test]
     fn a_text_that_does_not_fit_is_refused_whole() {
-        let path = std::format!("{}/text", scratch("read"));
+        let scratch = Scratch::new("read");
+        let path = scratch.at("text");
         create(&path, b"12345\n").unwrap();
         assert_eq!(read_text(&path, &mut [0; 6]), Ok("12345"));
         assert_eq!(read_text(&path, &mut [0; 5]), Err(Errno::FBIG));
@@ -327,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_text_longer_than_a_chunk_is_appended_whole() {
-        let path = std::format!("{}/text", scratch("append"));
+        let scratch = Scratch::new("append");
+        let path = scratch.at("text");
         let long = "é".repeat(700);
         create(&path, std::format!("x{long}").as_bytes()).unwrap();
         let mut text = heapless::String::<1500>::try_from("before ").unwrap();
@@ -339,26 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn a_link_never_leads_out_of_the_root() {
-        let root = scratch("beneath");
-        fs::create_dir_all(std::format!("{root}/bin")).unwrap();
-        fs::write(std::format!("{root}/bin/init"), "x").unwrap();
-        link("/bin/init", &std::format!("{root}/inside")).unwrap();
-        link("/etc/passwd", &std::format!("{root}/outside")).unwrap();
-        let directory = open_directory(&root).unwrap();
-        let inside = open_beneath(directory.as_fd(), "/inside", Links::FollowInside).unwrap();
-        assert_eq!(status(inside.as_fd()).unwrap().kind, Kind::File);
-        assert_eq!(open_beneath(directory.as_fd(), "/outside", Links::FollowInside).unwrap_err(), Errno::NOENT);
-        assert_eq!(open_beneath(directory.as_fd(), "inside", Links::Refuse).unwrap_err(), Errno::LOOP);
-    }
-
-    #[test]
     fn a_directory_is_made_once_and_a_file_in_its_place_is_an_error() {
-        let root = scratch("mkdir");
-        let path = std::format!("{root}/d");
+        let scratch = Scratch::new("mkdir");
+        let path = scratch.at("d");
         assert_eq!(make_directory(&path, 0o755), Ok(()));
         assert_eq!(make_directory(&path, 0o755), Ok(()));
-        fs::write(std::format!("{root}/f"), "").unwrap();
-        assert_eq!(make_directory(&std::format!("{root}/f"), 0o755), Err(Errno::NOTDIR));
+        fs::write(scratch.at("f"), "").unwrap();
+        assert_eq!(make_directory(&scratch.at("f"), 0o755), Err(Errno::NOTDIR));
     }
 }
