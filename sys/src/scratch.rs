@@ -2,7 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::string::String;
+
+use linux_raw_sys::general::{__NR_unshare, CLONE_NEWNS};
+
+use crate::call::system_call;
 
 /// A directory of one test, which is removed, with what is still mounted in it, when the test is over.
 pub(crate) struct Scratch(PathBuf);
@@ -24,15 +29,41 @@ impl Scratch {
         None
     }
 
+    /// As [`Self::for_root`], with mounts of the test's own, which are gone with its thread (unshare(2)).
+    pub(crate) fn for_mounts(name: &str) -> Option<Self> {
+        let scratch = Self::for_root(name)?;
+        // SAFETY: unshare takes flags, no pointers, and changes this thread's view of the mounts alone.
+        #[allow(unsafe_code)]
+        unsafe {
+            system_call(__NR_unshare, &[CLONE_NEWNS as usize]).unwrap();
+        }
+        crate::mount::make_all_private().unwrap();
+        Some(scratch)
+    }
+
     /// The path of `name` in it.
     pub(crate) fn at(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().into()
+    }
+
+    /// Makes the directory `name` in it.
+    pub(crate) fn folder(&self, name: &str) -> String {
+        fs::create_dir_all(self.0.join(name)).unwrap();
+        self.at(name)
+    }
+
+    /// Makes an image file of `size` bytes and has `program` make a filesystem in it.
+    pub(crate) fn image(&self, name: &str, size: u64, program: &str, arguments: &[&str]) -> String {
+        fs::File::create(self.0.join(name)).unwrap().set_len(size).unwrap();
+        let path = self.at(name);
+        run(program, &[arguments, &[&path]].concat());
+        path
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let mounts = fs::read_to_string("/proc/thread-self/mounts").unwrap_or_default();
         let inside =
             mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)).filter(|at| at.starts_with(&self.at("")));
         for target in inside {
@@ -40,4 +71,10 @@ impl Drop for Scratch {
         }
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Runs `program`, which must succeed.
+pub(crate) fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().expect(program);
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -3,7 +3,11 @@
 mod beneath;
 mod status;
 
+use core::fmt::Write as _;
+
+use heapless::String;
 use heapless::string::StringView;
+use rustix::fd::AsRawFd as _;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
 pub use beneath::{
@@ -42,6 +46,15 @@ pub fn open(path: &str, access: Access) -> Result<OwnedFd, Errno> {
         Access::Create => OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC,
     };
     rustix::fs::open(c(path, &mut Room::new())?, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::from_raw_mode(0o644))
+}
+
+/// The path under which the kernel finds an open file or handle, for calls that take no descriptor. It holds as long as
+/// that is open, and needs /proc (proc_pid_fd(5)).
+pub fn descriptor_path(file: BorrowedFd<'_>) -> String<25> {
+    let mut path = String::new();
+    // The longest number has ten digits.
+    let _ = write!(path, "/proc/self/fd/{}", file.as_raw_fd());
+    path
 }
 
 /// Fills `buffer` from `file` until the end of either; gives the part that was filled.

@@ -1,0 +1,101 @@
+//! Mounts: the filesystem context of Linux 5.2 for new filesystems, mount(2) for the tree that they hang in.
+
+mod attributes;
+mod composefs;
+mod filesystem;
+
+use rustix::mount::{
+    MountFlags as KernelFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_bind,
+    mount_change, mount_move, mount_remount, move_mount, open_tree, unmount as kernel_unmount,
+};
+
+pub use attributes::{Attributes, Submounts, change_attributes};
+pub use composefs::{Composefs, NO_VERITY, Upper, Verity, composefs};
+pub use filesystem::{MAX_MESSAGE, Message, filesystem, image, remount};
+
+use crate::Errno;
+use crate::file::{AsFd as _, BorrowedFd, OwnedFd};
+use crate::text::{Room, c};
+
+/// Why a filesystem could not be mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MountError {
+    /// The system call that failed.
+    pub call: &'static str,
+    /// What it answered.
+    pub errno: Errno,
+}
+
+fn failed(call: &'static str) -> impl Fn(Errno) -> MountError {
+    move |errno| MountError { call, errno }
+}
+
+/// Makes the directory at `source` visible at `target` too, with `attributes` of its own.
+pub fn bind(source: &str, target: &str, attributes: Attributes) -> Result<(), Errno> {
+    let mut room = Room::new();
+    let c_target = c(target, &mut room)?;
+    mount_bind(c(source, &mut Room::new())?, c_target)?;
+    let flags = attributes.as_mount_flags() | KernelFlags::BIND;
+    mount_remount(c_target, flags, c"").inspect_err(|_| {
+        // A mount without the attributes that were asked for must not stay.
+        let _ = unmount(target);
+    })
+}
+
+/// A detached copy of the tree that `source`, a handle on a directory or file, is the root of (open_tree(2)), with exactly
+/// `attributes`; mounts in it that are copied too get them beside their own (mount_setattr(2), Linux 5.12).
+///
+/// Dropped, it is unmounted, unless it was [attached](attach).
+pub fn copy_tree(source: BorrowedFd<'_>, attributes: Attributes, submounts: Submounts) -> Result<OwnedFd, MountError> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    if submounts == Submounts::Include {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let tree = open_tree(source, c"", flags).map_err(failed("open_tree"))?;
+    attributes::give(tree.as_fd(), attributes, submounts).map_err(failed("mount_setattr"))?;
+    Ok(tree)
+}
+
+/// As [`bind`], for a handle, so that a path that others have written is looked up once; see [`copy_tree`].
+pub fn bind_handle(
+    source: BorrowedFd<'_>,
+    target: &str,
+    attributes: Attributes,
+    submounts: Submounts,
+) -> Result<(), MountError> {
+    attach(copy_tree(source, attributes, submounts)?.as_fd(), target)
+}
+
+/// Makes a detached mount visible at `target` (move_mount(2)). The handle then stands for the mount there.
+pub fn attach(mount: BorrowedFd<'_>, target: &str) -> Result<(), MountError> {
+    c(target, &mut Room::new())
+        .and_then(|target| {
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+            move_mount(mount, c"", rustix::fs::CWD, target, flags)
+        })
+        .map_err(failed("move_mount"))
+}
+
+/// Moves the mount at `source`, with all that is mounted in it, to `target` (`MS_MOVE`).
+pub fn relocate(source: &str, target: &str) -> Result<(), Errno> {
+    mount_move(c(source, &mut Room::new())?, c(target, &mut Room::new())?)
+}
+
+/// Makes every mount private, so that no move below spreads or is refused (`MS_REC | MS_PRIVATE`).
+pub fn make_all_private() -> Result<(), Errno> {
+    mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+}
+
+/// Unmounts what is at `target`, no link followed (umount2(2)).
+pub fn unmount(target: &str) -> Result<(), Errno> {
+    kernel_unmount(c(target, &mut Room::new())?, UnmountFlags::NOFOLLOW)
+}
+
+/// Takes what is mounted at `target` away from there at once, with all that is mounted in it (umount2(2), `MNT_DETACH`).
+/// Whoever uses it goes on doing so, and it is unmounted when nobody does.
+pub fn unmount_lazily(target: &str) -> Result<(), Errno> {
+    kernel_unmount(c(target, &mut Room::new())?, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)
+}
+
+#[cfg(test)]
+mod tests;
