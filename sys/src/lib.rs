@@ -8,6 +8,7 @@
 extern crate std;
 
 pub mod block;
+pub mod btrfs;
 mod call;
 pub mod clock;
 pub mod copy;
