@@ -1,5 +1,5 @@
-//! These tests need root and a kernel with erofs, overlay and data-only layers (Linux 6.7), and `mkfs.erofs`; without root
-//! they say that they test nothing.
+//! These tests need root, loop devices, a kernel with erofs and an overlay that knows fs-verity (Linux 6.6), and
+//! `mkfs.erofs`; without root they say that they test nothing.
 
 use std::fs;
 use std::string::String as StdString;
@@ -8,6 +8,7 @@ use rustix::fs::XattrFlags;
 
 use super::*;
 use crate::file::{self, Access, OwnedFd};
+use crate::loop_device::{self, Options};
 use crate::mount::tests::options;
 use crate::mount::{image, unmount_lazily};
 use crate::scratch::{Scratch, run};
@@ -36,9 +37,7 @@ impl Parts {
         attribute("trusted.overlay.metacopy", if is_verified { &digest } else { &[] });
         attribute("trusted.overlay.redirect", std::format!("/{OBJECT}").as_bytes());
         run("mkfs.erofs", &["--quiet", &scratch.at("image"), &scratch.at("tree")]);
-        let source = file::open(&scratch.at("image"), Access::Read).unwrap();
-        let path = file::descriptor_path(source.as_fd());
-        let image = image("erofs", &path, &mut ["noacl"].into_iter(), Attributes::NONE, &mut Message::new()).unwrap();
+        let image = mounted(&scratch.at("image"));
         attach(image.as_fd(), &scratch.folder("lower")).unwrap();
         let objects = file::open_directory(&scratch.at("objects")).unwrap();
         Some(Self { scratch, image, objects })
@@ -52,6 +51,23 @@ impl Parts {
 
     fn read(&self) -> std::io::Result<StdString> {
         fs::read_to_string(self.scratch.at("root/file"))
+    }
+}
+
+/// The image at `path`, mounted by itself where the kernel does that (Linux 6.12), else through a loop device.
+fn mounted(path: &str) -> OwnedFd {
+    let file = file::open(path, Access::Read).unwrap();
+    let mount = |source: &str| {
+        let options = &mut ["noacl"].into_iter();
+        image("erofs", source, options, Attributes::NONE, &mut Message::new())
+    };
+    match mount(&file::descriptor_path(file.as_fd())) {
+        Err(MountError { errno: Errno::NOTBLK, .. }) => {
+            let options = Options { read_only: true, auto_clear: true, ..Options::default() };
+            let device = loop_device::attach(file.as_fd(), options).unwrap();
+            mount(&loop_device::path(device.number)).unwrap()
+        }
+        image => image.unwrap(),
     }
 }
 
