@@ -35,8 +35,8 @@ pub struct Upper<'a> {
 /// What a composefs is put together from.
 #[derive(Clone, Copy, Debug)]
 pub struct Composefs<'a> {
-    /// Root of the [mounted image](super::image). Before Linux 6.15 it must be [attached](super::attach) somewhere; it
-    /// can be [unmounted there](super::unmount_lazily) afterwards.
+    /// Root of the [mounted image](super::image). Before Linux 6.15 it must be [attached](super::attach) somewhere. It can
+    /// be [unmounted there](super::unmount_lazily) after the composefs is mounted; before, it is no layer any more.
     pub image: BorrowedFd<'a>,
     /// The directory of the objects.
     pub objects: BorrowedFd<'a>,
