@@ -14,6 +14,7 @@ mod bytes;
 mod crc32;
 
 pub mod candidates;
+pub mod composefs;
 pub mod discoverable;
 pub mod facts;
 pub mod filesystem;
