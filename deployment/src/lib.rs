@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod mbr;
 pub mod read;
 pub mod table;
+pub mod vpick;
 pub mod write;
 
 pub use candidates::{Candidate, CandidateError, candidates};
