@@ -22,6 +22,7 @@ pub mod gpt;
 pub mod ledger;
 pub mod mbr;
 pub mod read;
+pub mod snapper;
 pub mod table;
 pub mod vpick;
 pub mod write;
