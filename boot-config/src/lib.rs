@@ -10,6 +10,7 @@ extern crate std;
 pub mod bootconfig;
 mod check;
 pub mod cmdline;
+pub mod composefs;
 pub mod config;
 mod draft;
 pub mod error;

@@ -14,6 +14,7 @@ mod bytes;
 mod crc32;
 
 pub mod candidates;
+pub mod composefs;
 pub mod discoverable;
 pub mod facts;
 pub mod filesystem;
@@ -21,7 +22,9 @@ pub mod gpt;
 pub mod ledger;
 pub mod mbr;
 pub mod read;
+pub mod snapper;
 pub mod table;
+pub mod vpick;
 pub mod write;
 
 pub use candidates::{Candidate, CandidateError, candidates};
