@@ -3,7 +3,7 @@
 use crate::config::{Config, VerityConfig};
 use crate::draft::{Draft, VerityWords};
 use crate::error::{Cause, ConfigError};
-use crate::policy::{DeploymentChoice, VerityPolicy};
+use crate::policy::{DeploymentChoice, SLOT, VerityPolicy};
 
 /// The keys about one filesystem that may be verified.
 struct Keys {
@@ -33,6 +33,11 @@ const USR: Keys = Keys {
 const OTHER_DEVICE: &str = "a root hash verifies its own device; leave out one of the two";
 const NAMES_NO_PARTITION: &str = "no PARTUUID follows from so short a hash";
 const NAMED_ROOT: &str = "slots are found by their root hashes and labels; leave out one of the two";
+/// How a boot entry of ostree's names the program that sets up the root, with the path of the deployment in front.
+const OSTREE_PREPARE_ROOT: &str = "/ostree-prepare-root";
+const TWO_KINDS: &str = "they name two deployments; leave out one, or give surefoot.deployment=auto to try both";
+const NOT_VERIFIED_BY_HASH: &str =
+    "no root hash vouches for the filesystem that holds the deployment; leave out one of the two";
 const VERITY_OFF: &str = "surefoot.verity=off verifies nothing; leave out one of the two";
 
 impl<'a> Draft<'a> {
@@ -42,6 +47,9 @@ impl<'a> Draft<'a> {
         self.config.usr_verity = self.verity(&self.usr, &USR)?;
         self.check_usr_options()?;
         self.check_slots()?;
+        self.check_sysroots()?;
+        // What ostree writes for a tree without an initramfs: the program whose place this one takes.
+        self.config.init = self.config.init.filter(|init| !init.ends_with(OSTREE_PREPARE_ROOT));
         Ok(self.config)
     }
 
@@ -81,12 +89,27 @@ impl<'a> Draft<'a> {
         self.refuse_both("surefoot.roothash", ROOT.device, NAMED_ROOT)?;
         if !self.config.wants_slots() {
             return match self.config.deployment {
-                Some(DeploymentChoice::Slot(_)) => self.refuse_both("surefoot.deployment", ROOT.device, NAMED_ROOT),
-                Some(DeploymentChoice::Auto) | None => Ok(()),
+                Some(DeploymentChoice::Named { kind: SLOT, .. }) => {
+                    self.refuse_both("surefoot.deployment", ROOT.device, NAMED_ROOT)
+                }
+                _ => Ok(()),
             };
         }
         let chooser = if self.config.root_hashes.is_some() { "surefoot.roothash" } else { "surefoot.deployment" };
         [ROOT.data, ROOT.hash].into_iter().try_for_each(|key| self.refuse_both(chooser, key, NAMED_ROOT))
+    }
+
+    /// A deployment in a filesystem is named once, and no root hash vouches for the filesystem.
+    fn check_sysroots(&self) -> Result<(), ConfigError<'a>> {
+        if self.config.deployment.is_some() {
+            return Ok(());
+        }
+        for key in ["composefs", "composefs.digest"] {
+            self.refuse_both("ostree", key, TWO_KINDS)?;
+        }
+        ["ostree", "composefs", "composefs.digest"]
+            .into_iter()
+            .try_for_each(|key| self.refuse_both(key, ROOT.root_hash, NOT_VERIFIED_BY_HASH))
     }
 
     /// Options for a `/usr` that nothing names would silently be lost.

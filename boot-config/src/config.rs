@@ -7,16 +7,19 @@ use verity::RootHash;
 
 use crate::bootconfig;
 use crate::cmdline;
+use crate::composefs::ComposefsDigest;
 use crate::draft::Draft;
 use crate::error::{Cause, ConfigError, Setting, Source};
 use crate::policy::{
     AccessMode, BreakStage, Corruption, Deadline, DeploymentChoice, DirectoryMount, Emergency, EtcPolicy, HomePolicy,
-    OnExhausted, OnFailure, StateDevice, StateMissing, VarPolicy, Verbosity, VerityPolicy, Volatile,
+    OnExhausted, OnFailure, SLOT, StateDevice, StateMissing, VarPolicy, Verbosity, VerityPolicy, Volatile,
 };
 use crate::spec::{DeviceSpec, RootHashes};
 
 /// Most `rootflags=`, `mount.usrflags=` or verity options that are kept.
 pub const MAX_OPTIONS: usize = 16;
+/// Most `composefs=` and `composefs.digest=` images.
+pub const MAX_COMPOSEFS: usize = 4;
 /// Most `surefoot.mount=` directories.
 pub const MAX_DIRECTORIES: usize = 16;
 /// Most modules named by `rd.driver.pre=`.
@@ -108,6 +111,12 @@ pub struct Config<'a> {
     pub usr_verity: Option<VerityConfig<'a>>,
     /// `surefoot.deployment=`; `None` where the key is not given.
     pub deployment: Option<DeploymentChoice<'a>>,
+    /// `ostree=`: the path of a boot link below the sysroot, as ostree writes it.
+    pub ostree: Option<&'a str>,
+    /// `ostree.prepare-root.composefs=`: overrides `[composefs] enabled` of prepare-root.conf.
+    pub ostree_composefs: Option<&'a str>,
+    /// `composefs=` and `composefs.digest=`, in the order in which they are tried.
+    pub composefs: Vec<ComposefsDigest, MAX_COMPOSEFS>,
     /// `surefoot.roothash=`: the root hashes that may boot, besides that of `roothash=`.
     pub root_hashes: Option<RootHashes<'a>>,
     /// `surefoot.disk=`: the one disk that is searched.
@@ -182,11 +191,45 @@ impl<'a> Config<'a> {
     }
 
     /// Whether slots are looked for: where nothing names a root outright, and root hashes that may boot are listed, a
-    /// deployment is chosen, or no root hash is wanted.
+    /// slot or any deployment is to be chosen, or no root hash is wanted.
     pub fn wants_slots(&self) -> bool {
-        let chosen = self.root_hashes.is_some() || self.deployment.is_some();
-        let unverified = self.verity == VerityPolicy::Off && self.usr.device.is_none();
-        self.root.device.is_none() && (chosen || unverified && self.root_verity.is_none())
+        let chosen = match self.deployment {
+            Some(DeploymentChoice::Auto) => true,
+            Some(DeploymentChoice::Named { kind, .. }) => kind == SLOT,
+            None if self.names_deployment() => false,
+            None => {
+                let unverified = self.verity == VerityPolicy::Off && self.usr.device.is_none();
+                self.root_hashes.is_some() || unverified && self.root_verity.is_none()
+            }
+        };
+        self.root.device.is_none() && chosen
+    }
+
+    /// Whether deployments are looked for inside filesystems: where one of them is named, or any may be chosen.
+    pub fn wants_sysroots(&self) -> bool {
+        match self.deployment {
+            Some(DeploymentChoice::Auto) => true,
+            Some(DeploymentChoice::Named { kind, .. }) => kind != SLOT,
+            None => self.names_deployment(),
+        }
+    }
+
+    /// What `surefoot.deployment=` names, if it is a deployment of this kind.
+    pub fn named(&self, wanted: &str) -> Option<&'a str> {
+        match self.deployment {
+            Some(DeploymentChoice::Named { kind, name }) if kind == wanted => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether deployments of this kind are candidates, and not only one that another key names.
+    pub fn wants_all_of_kind(&self) -> bool {
+        self.deployment == Some(DeploymentChoice::Auto)
+    }
+
+    /// Whether a word of another program's names a deployment inside a filesystem.
+    fn names_deployment(&self) -> bool {
+        self.ostree.is_some() || !self.composefs.is_empty()
     }
 
     /// The root hashes that may boot: those of `surefoot.roothash=`, and that of `roothash=`.

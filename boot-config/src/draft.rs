@@ -4,6 +4,7 @@ use heapless::{Vec, VecView};
 use verity::RootHash;
 
 use crate::cmdline::Word;
+use crate::composefs::ComposefsDigest;
 use crate::config::{Config, MAX_DIRECTORIES, UnknownKey, VerityOptions};
 use crate::error::{Cause, ConfigError, Setting, Source, Why};
 use crate::keys::{KEYS, Repeat};
@@ -120,6 +121,11 @@ impl<'a> Draft<'a> {
         }
         push(&mut self.config.directories, mount, "MAX_DIRECTORIES")?;
         push(&mut self.directory_words, given, "MAX_DIRECTORIES")
+    }
+
+    /// `composefs=` and `composefs.digest=`.
+    pub(crate) fn add_composefs(&mut self, value: Read<ComposefsDigest>) -> Result<(), Refusal<'a>> {
+        push(&mut self.config.composefs, value?, "MAX_COMPOSEFS")
     }
 
     /// Keeps a `surefoot.` key that is not one of [`KEYS`]. Where there is no room left the report is shorter, since

@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use verity::RootHashError;
 
+use crate::composefs::ComposefsError;
 use crate::spec::SpecError;
 
 /// Where a word was read, lowest precedence first.
@@ -103,6 +104,8 @@ pub enum Why {
     Device(SpecError),
     /// It is no root hash.
     RootHash(RootHashError),
+    /// It is no composefs image.
+    Composefs(ComposefsError),
     /// Any other reason.
     Text(&'static str),
 }
@@ -112,6 +115,7 @@ impl fmt::Display for Why {
         match self {
             Self::Device(error) => error.fmt(f),
             Self::RootHash(error) => error.fmt(f),
+            Self::Composefs(error) => error.fmt(f),
             Self::Text(text) => f.write_str(text),
         }
     }

@@ -193,6 +193,34 @@ pub const KEYS: &[Key] = &[
         read: |draft, value, _| push_options(&mut draft.config.usr.options, value),
     },
     Key {
+        name: "ostree",
+        values: "path of a boot link, as ostree writes it",
+        meaning: reference("the ostree deployment to boot from the filesystem of root="),
+        repeat: LastWins,
+        read: |draft, value, _| set(&mut draft.config.ostree, values::required(value).map(Some)),
+    },
+    Key {
+        name: "ostree.prepare-root.composefs",
+        values: "yes, no, maybe, signed, verity (also other booleans)",
+        meaning: reference("whether the ostree deployment is a composefs; else as prepare-root.conf says"),
+        repeat: LastWins,
+        read: |draft, value, _| set(&mut draft.config.ostree_composefs, values::required(value).map(Some)),
+    },
+    Key {
+        name: "composefs",
+        values: "[?]HEX, of 64 or 128 hexadecimal digits",
+        meaning: reference("the composefs image to boot from the filesystem of root=; with ? it need not be verified"),
+        repeat: Collects,
+        read: |draft, value, _| draft.add_composefs(values::composefs(value)),
+    },
+    Key {
+        name: "composefs.digest",
+        values: "[?]VERSION-ALGORITHM-BLOCK:HEX, such as v1-sha512-12:HEX",
+        meaning: reference("the same, with the form of the image; may be repeated: the first that is there boots"),
+        repeat: Collects,
+        read: |draft, value, _| draft.add_composefs(values::composefs_digest(value)),
+    },
+    Key {
         name: "systemd.volatile",
         values: "no, state, overlay, yes (also as no value or another boolean)",
         meaning: reference(
@@ -274,8 +302,10 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "surefoot.deployment",
-        values: "auto, slot:LABEL",
-        meaning: reference("what may boot: every slot with an accepted root hash, or the one slot with this label"),
+        values: "auto, slot:LABEL, ostree:NAME, composefs:DIGEST, btrfs:SUBVOLUME, image:PATH",
+        meaning: reference(
+            "what may boot: all that is found, by rank, or one deployment, whatever the ledger says of it",
+        ),
         repeat: Never,
         read: |draft, value, _| set(&mut draft.config.deployment, values::deployment(value).map(Some)),
     },

@@ -147,9 +147,17 @@ pub enum DeploymentChoice<'a> {
     /// All that are found, by their rank.
     #[default]
     Auto,
-    /// The slot with this label alone, whatever the boot ledger says of it.
-    Slot(&'a str),
+    /// One deployment alone, whatever the boot ledger says of it.
+    Named {
+        /// The word for its kind.
+        kind: &'a str,
+        /// What it is called: a slot's label, the path of an image, whatever the kind says.
+        name: &'a str,
+    },
 }
+
+/// The word for slots in `surefoot.deployment=`.
+pub const SLOT: &str = "slot";
 
 /// `surefoot.on-exhausted=`: what follows when no deployment is left that the boot ledger lets boot, or each one failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,7 +273,7 @@ impl fmt::Display for DeploymentChoice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
-            Self::Slot(label) => write!(f, "slot:{label}"),
+            Self::Named { kind, name } => write!(f, "{kind}:{name}"),
         }
     }
 }

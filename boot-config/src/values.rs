@@ -2,6 +2,7 @@
 
 use verity::RootHash;
 
+use crate::composefs::ComposefsDigest;
 use crate::config::VerityOptions;
 use crate::error::Why;
 use crate::policy::{
@@ -137,9 +138,17 @@ pub(crate) fn root_hashes(value: Option<&str>) -> Read<RootHashes<'_>> {
 pub(crate) fn deployment(value: Option<&str>) -> Read<DeploymentChoice<'_>> {
     match directory_word(required(value)?) {
         ("auto", None) => Ok(DeploymentChoice::Auto),
-        ("slot", Some(label)) if !label.is_empty() => Ok(DeploymentChoice::Slot(label)),
+        (kind, Some(name)) if !kind.is_empty() && !name.is_empty() => Ok(DeploymentChoice::Named { kind, name }),
         _ => Err(NO_WORD),
     }
+}
+
+pub(crate) fn composefs(value: Option<&str>) -> Read<ComposefsDigest> {
+    ComposefsDigest::from_composefs(required(value)?).map_err(Why::Composefs)
+}
+
+pub(crate) fn composefs_digest(value: Option<&str>) -> Read<ComposefsDigest> {
+    ComposefsDigest::from_composefs_digest(required(value)?).map_err(Why::Composefs)
 }
 
 pub(crate) fn on_exhausted(value: Option<&str>) -> Read<OnExhausted> {

@@ -162,7 +162,7 @@ fn our_own_keys() {
         "surefoot.state.missing=fail" => |c| c.state_missing = StateMissing::Fail;
         "surefoot.state.missing=tmpfs" => |c| c.state_missing = StateMissing::Tmpfs;
         "surefoot.deployment=auto" => |c| c.deployment = Some(DeploymentChoice::Auto);
-        "surefoot.deployment=\"slot:root a\"" => |c| c.deployment = Some(DeploymentChoice::Slot("root a"));
+        "surefoot.deployment=\"slot:root a\"" => |c| c.deployment = Some(DeploymentChoice::Named { kind: "slot", name: "root a" });
         "surefoot.on-exhausted=reboot" => |c| c.on_exhausted = Some(OnExhausted::Reboot(3));
         "surefoot.on-exhausted=last-good:0" => |c| c.on_exhausted = Some(OnExhausted::LastGood(0));
         "surefoot.on-exhausted=halt" => |c| c.on_exhausted = Some(OnExhausted::Stop(Emergency::Halt));
@@ -253,6 +253,39 @@ fn slots_are_looked_for_where_nothing_names_a_root() {
         let config = parse(&cmdline);
         assert_eq!((config.wants_slots(), config.accepted_hashes().count()), (wanted, hashes), "{cmdline}");
     }
+}
+
+#[test]
+fn filesystems_are_looked_into_where_a_deployment_in_one_is_meant() {
+    for (cmdline, slots, sysroots) in [
+        ("root=/dev/vda1 ostree=/ostree/boot.1/a/b/0", false, true),
+        ("surefoot.verity=off ostree=/ostree/boot.1/a/b/0", false, true),
+        (&format!("composefs={HASH} root=LABEL=a"), false, true),
+        ("surefoot.deployment=auto", true, true),
+        ("surefoot.deployment=auto root=/dev/vda1", false, true),
+        ("surefoot.deployment=btrfs:@/a", false, true),
+        ("surefoot.deployment=slot:a", true, false),
+        ("root=/dev/vda1", false, false),
+    ] {
+        let config = parse(cmdline);
+        assert_eq!((config.wants_slots(), config.wants_sysroots()), (slots, sysroots), "{cmdline}");
+    }
+    assert_eq!(parse("surefoot.deployment=btrfs:a:b").named("btrfs"), Some("a:b"));
+    assert_eq!(parse("surefoot.deployment=btrfs:a").named("image"), None);
+}
+
+#[test]
+fn the_program_that_ostree_starts_in_our_place_is_not_started() {
+    let entry = "ostree=/ostree/boot.1/a/b/0 init=/ostree/boot.1/a/b/0/usr/lib/ostree/ostree-prepare-root";
+    assert_eq!(parse(entry).init, None);
+    assert_eq!(parse("init=/usr/bin/ostree-prepare-root-not").init, Some("/usr/bin/ostree-prepare-root-not"));
+}
+
+#[test]
+fn composefs_images_are_kept_in_their_order() {
+    let words = format!("composefs.digest=?v1-sha256-12:{HASH} composefs={OTHER}");
+    let written: StdVec<_> = parse(&words).composefs.iter().map(ToString::to_string).collect();
+    assert_eq!(written.join(" "), words);
 }
 
 #[test]

@@ -115,6 +115,20 @@ fn words_that_rule_each_other_out_are_both_named() {
                 .to_string(),
         ),
         (
+            format!("ostree=/ostree/boot.1/a/b/0 composefs={HASH}"),
+            format!(
+                "ostree=/ostree/boot.1/a/b/0 in /proc/cmdline: contradicts composefs={HASH} in /proc/cmdline; they name two \
+                 deployments; leave out one, or give surefoot.deployment=auto to try both"
+            ),
+        ),
+        (
+            format!("ostree=/ostree/boot.1/a/b/0 roothash={HASH}"),
+            format!(
+                "ostree=/ostree/boot.1/a/b/0 in /proc/cmdline: contradicts roothash={HASH} in /proc/cmdline; no root hash \
+                 vouches for the filesystem that holds the deployment; leave out one of the two"
+            ),
+        ),
+        (
             "systemd.verity_root_data=/dev/vda1".to_string(),
             "systemd.verity_root_data=/dev/vda1 in /proc/cmdline: needs roothash=, which is not given".to_string(),
         ),
@@ -140,7 +154,7 @@ fn words_that_rule_each_other_out_are_both_named() {
 
 #[test]
 fn bad_values_of_every_kind_fail_closed() {
-    let words = "surefoot.deployment=all surefoot.deployment=slot: surefoot.roothash= surefoot.roothash=a,b \
+    let words = "surefoot.deployment=all surefoot.deployment=slot: surefoot.deployment=:a ostree= composefs=? composefs=ab composefs.digest=v3-sha256-12:ab surefoot.roothash= surefoot.roothash=a,b \
                  surefoot.on-exhausted=next surefoot.on-exhausted=reboot:16 surefoot.on-exhausted=halt:1 \
                  surefoot.on-exhausted=last-good: surefoot.watchdog=0 surefoot.watchdog=65536 surefoot.watchdog=on \
                  root root= root=/dev/mapper/other rootfstype=a,b rootflags= ro=1 rootwait=x rootdelay rootdelay=+1 \
