@@ -5,6 +5,7 @@
 //! Everything here changes values; [`crate::gpt::rewrite`] puts them on the disk, and [`Change`] is what it is told.
 
 mod change;
+pub mod file;
 mod order;
 
 use core::fmt;

@@ -22,8 +22,11 @@ pub mod gpt;
 pub mod ledger;
 pub mod mbr;
 pub mod read;
+#[cfg(test)]
+mod recorder;
 pub mod snapper;
 pub mod table;
+pub mod tree;
 pub mod vpick;
 pub mod write;
 

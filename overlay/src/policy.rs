@@ -27,22 +27,26 @@ pub fn root_layer(config: &Config<'_>) -> RootLayer {
 ///
 /// `/etc`, `/var` and `/home` have the layer of their key or of its default. Where `systemd.volatile=` makes the whole
 /// root writable in memory they have one only if their key is given; with `systemd.volatile=state` a tmpfs is the
-/// default of `/var`. `deployment_name` names the deployment that boots, for `surefoot.etc=overlay:per-deployment`.
-pub fn layers<'a>(config: &Config<'a>, deployment_name: &str) -> Result<Layers<'a>, LayerError<'a>> {
+/// default of `/var`. `deployment_name` names the deployment that boots, for `surefoot.etc=overlay:per-deployment`. A
+/// directory that the deployment brings itself, one of `provided`, has a layer only if its key is given.
+pub fn layers<'a>(config: &Config<'a>, deployment_name: &str, provided: &[&str]) -> Result<Layers<'a>, LayerError<'a>> {
     check_volatile(config)?;
     if deployment_name.is_empty() && config.etc == Some(EtcPolicy::OverlayPerDeployment) {
         return Err(LayerError::NoDeploymentName);
     }
     let in_memory = root_layer(config) != RootLayer::Plain;
+    let has_default = |directory: &str| !in_memory && !provided.contains(&directory);
     let var_default = if config.volatile == Volatile::State { VarPolicy::Tmpfs(None) } else { VarPolicy::default() };
     let mut layers = Layers::new();
-    if let Some(policy) = config.etc.or((!in_memory).then(EtcPolicy::default)) {
+    if let Some(policy) = config.etc.or(has_default("/etc").then(EtcPolicy::default)) {
         add(&mut layers, "/etc", etc_layer(policy, deployment_name))?;
     }
-    if let Some(policy) = config.var.or((!in_memory).then_some(var_default)) {
+    if let Some(policy) =
+        config.var.or((has_default("/var") || config.volatile == Volatile::State).then_some(var_default))
+    {
         add(&mut layers, "/var", var_layer(policy))?;
     }
-    if let Some(policy) = config.home.or((!in_memory).then(HomePolicy::default)) {
+    if let Some(policy) = config.home.or(has_default("/home").then(HomePolicy::default)) {
         add(&mut layers, "/home", home_layer(policy))?;
     }
     for directory in &config.directories {

@@ -7,11 +7,11 @@ use boot_config::{Config, DeviceSpec};
 use verity::{RootHash, Uuid};
 
 use super::error::{CandidateError, Missing, MissingDevice, Refusal, Role};
-use super::name;
 use super::{
-    Candidate, CandidateName, Candidates, DeviceSource, Insecurity, Kind, RootSource, Trust, UsrSource, VeritySource,
-    kind_of,
+    Candidate, CandidateName, Candidates, DeviceSource, Insecurity, Kind, Order, RootSource, Trust, UsrSource,
+    VeritySource, kind_of,
 };
+use super::{name, rank};
 use crate::facts::{BlockDevice, Facts};
 
 /// Adds the root that `roothash=` or `root=` names, or a root in memory with the `/usr` that `usrhash=` names.
@@ -21,7 +21,7 @@ pub(super) fn find<'a>(
     facts: &Facts,
     candidates: &mut Candidates,
 ) -> Result<(), CandidateError<'a>> {
-    if config.wants_slots() {
+    if config.wants_slots() || config.wants_sysroots() {
         return Ok(());
     }
     let trust = trust(config).map_err(CandidateError::Refused)?;
@@ -37,8 +37,9 @@ pub(super) fn find<'a>(
         (None, None) => return Err(CandidateError::Refused(Refusal::NoRoot)),
     };
     let usr = usr.map(|(usr, _)| usr);
-    let candidate = Candidate { name, kind: Kind::Configured, root, usr, trust, slot: None };
-    candidates.push(candidate).map_err(|_| CandidateError::TooMany)
+    let candidate = Candidate { name, kind: Kind::CONFIGURED, root, usr, trust, record: None, order: Order::default() };
+    rank::offer(candidates, candidate);
+    Ok(())
 }
 
 /// The `/usr` that `usrhash=` or `mount.usr=` names.

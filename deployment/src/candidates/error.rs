@@ -7,8 +7,6 @@ use heapless::Vec;
 
 use crate::facts::{Ambiguous, Name};
 
-use super::MAX_CANDIDATES;
-
 /// Most devices that one candidate can miss: data and hash tree of its root and of its `/usr`.
 pub const MAX_MISSING: usize = 4;
 
@@ -21,12 +19,13 @@ pub enum CandidateError<'a> {
     Ambiguous(Ambiguous<'a>),
     /// Slots are on two disks, and nothing says which of them is the boot disk.
     TwoDisks(TwoDisks),
+    /// Two filesystems with deployments have the same UUID, and nothing says which of them is meant: each one's name and
+    /// that of its disk.
+    Twins([(Name, Name); 2]),
     /// There is no slot that the configuration lets boot, or it is not there yet.
     NoSlot,
     /// The configuration allows none.
     Refused(Refusal<'a>),
-    /// There are more than [`MAX_CANDIDATES`].
-    TooMany,
 }
 
 impl fmt::Display for CandidateError<'_> {
@@ -39,9 +38,13 @@ impl fmt::Display for CandidateError<'_> {
                 "both /dev/{first} and /dev/{second} are slots that may boot, and they are on two disks; detach one of \
                  them, or choose the disk by surefoot.disk=/dev/NAME"
             ),
+            Self::Twins([(first, first_disk), (second, second_disk)]) => write!(
+                f,
+                "/dev/{first} (on {first_disk}) and /dev/{second} (on {second_disk}) are the same filesystem; detach one of \
+                 them, or choose the disk by surefoot.disk=/dev/NAME"
+            ),
             Self::NoSlot => f.write_str("a slot that may boot (a root partition with an accepted root hash)"),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::TooMany => write!(f, "there are more than {MAX_CANDIDATES} deployments that may boot"),
         }
     }
 }

@@ -1,14 +1,18 @@
 //! The deployments that may boot.
 //!
-//! Each kind of deployment has one file here, which finds the candidates of that kind; [`rank`] says in which order the
-//! kinds come.
+//! Each kind of deployment has one file here, which finds the candidates of that kind. Those that are told by partitions
+//! alone ([`configured`], [`slot`]) are found first; those that lie in a filesystem are found when it is mounted, and are
+//! listed in [`SYSROOT_KINDS`]. [`rank`] puts all of them in one order.
 
 mod configured;
 mod error;
 mod name;
 pub mod rank;
+pub mod recipe;
+mod record;
 mod slot;
 mod state;
+pub mod sysroot;
 
 use boot_config::config::VerityOptions;
 use core::fmt;
@@ -17,13 +21,15 @@ use verity::RootHash;
 
 use crate::facts::{BlockDevice, Facts, Name};
 use crate::filesystem::FilesystemKind;
-use crate::ledger::Entry;
 
 pub use error::{CandidateError, MAX_MISSING, Missing, MissingDevice, Refusal, Role, TwoDisks};
 pub use name::{CandidateName, MAX_CANDIDATE_NAME};
 pub use rank::candidates;
+pub use recipe::{Base, Part, Place, Recipe, Refused};
+pub use record::{Keeper, Record, Standing};
 pub use slot::{judge, slot_disk};
 pub use state::state_device;
+pub use sysroot::{Look, MAX_SYSROOTS, SYSROOT_KINDS, Sysroots, TreeSource, look_into, sysroots};
 
 /// Most candidates of one boot.
 pub const MAX_CANDIDATES: usize = 16;
@@ -44,44 +50,36 @@ pub struct Candidate {
     /// Whether every byte of it is verified.
     pub trust: Trust,
     /// What the boot ledger says, where it keeps one about it.
-    pub slot: Option<Slot>,
+    pub record: Option<Record>,
+    /// Where it comes among those that are otherwise alike.
+    pub order: Order,
 }
 
-/// A candidate's place in the boot ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// The disk whose partition table holds the ledger.
-    pub disk: Name,
-    /// What is written down.
-    pub entry: Entry,
-    /// How it comes to be a candidate.
-    pub standing: Standing,
+/// Where a candidate comes among those of the same standing and priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Order {
+    /// The order of the kinds.
+    pub kind: u8,
+    /// The filesystem that it lies in, in the order in which they are looked into.
+    pub sysroot: u8,
+    /// Where its own kind puts it: the first is the best.
+    pub index: u32,
 }
 
-/// How a slot comes to be a candidate.
+/// How a candidate was found, as reports show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// The ledger lets it boot, or the command line insists on it.
-    Bootable,
-    /// The ledger does not let it boot any more, but it was good once: it is tried when nothing else is left.
-    LastGood,
-}
+pub struct Kind(pub &'static str);
 
-/// How a candidate was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+impl Kind {
     /// The command line names it outright (`roothash=`, `root=`, `usrhash=`).
-    Configured,
+    pub const CONFIGURED: Self = Self("configured");
     /// It is a root partition of the boot disk that has an accepted root hash, or needs none.
-    Slot,
+    pub const SLOT: Self = Self(boot_config::policy::SLOT);
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Configured => f.write_str("configured"),
-            Self::Slot => f.write_str("slot"),
-        }
+        f.write_str(self.0)
     }
 }
 
@@ -94,6 +92,8 @@ pub enum RootSource {
     Plain(DeviceSource),
     /// A tmpfs: all that is booted lies in `/usr`.
     Memory,
+    /// Something in a filesystem that is mounted; its kind tells what makes up the root.
+    Tree(TreeSource),
 }
 
 /// What becomes `/usr`.
@@ -181,14 +181,29 @@ impl Candidate {
         };
         match &self.root {
             RootSource::Verity(VeritySource { data, .. }) => Some(data),
-            RootSource::Plain(DeviceSource { device, .. }) => Some(device),
+            RootSource::Plain(DeviceSource { device, .. }) | RootSource::Tree(TreeSource { device, .. }) => {
+                Some(device)
+            }
             RootSource::Memory => usr,
+        }
+    }
+
+    /// One that sets up nothing: what plans that have no candidate begin with.
+    pub const fn nothing() -> Self {
+        Self {
+            name: CandidateName::new(),
+            kind: Kind::CONFIGURED,
+            root: RootSource::Memory,
+            usr: None,
+            trust: Trust::Insecure(Insecurity::Root),
+            record: None,
+            order: Order { kind: 0, sysroot: 0, index: 0 },
         }
     }
 
     /// Whether it is tried only when nothing else is left.
     pub fn is_last_good(&self) -> bool {
-        self.slot.as_ref().is_some_and(|slot| slot.standing == Standing::LastGood)
+        self.record.as_ref().is_some_and(|record| record.standing == Standing::LastGood)
     }
 
     /// The disk that it lies on.

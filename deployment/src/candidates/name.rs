@@ -21,6 +21,13 @@ pub(super) fn of(device: &BlockDevice, otherwise: fmt::Arguments<'_>) -> Candida
     name.0
 }
 
+/// A text as a name.
+pub(super) fn of_text(text: fmt::Arguments<'_>) -> CandidateName {
+    let mut name = Printable(CandidateName::new());
+    let _ = name.write_fmt(text);
+    name.0
+}
+
 /// Writes `-` for what would break a line or a path.
 struct Printable(CandidateName);
 

@@ -1,17 +1,21 @@
 //! Which kinds of deployment are looked for, and in which order they come.
 
+use core::cmp::Reverse;
+
 use boot_config::Config;
 
-use super::{CandidateError, Candidates, configured, slot};
+use super::{Candidate, CandidateError, Candidates, Order, configured, slot};
 use crate::facts::Facts;
+use crate::gpt::{Attributes, MAX_PRIORITY};
 
-/// Adds the candidates of one kind, best first.
+/// Adds the candidates of one kind.
 type Find = for<'a> fn(&Config<'a>, &Facts, &mut Candidates) -> Result<(), CandidateError<'a>>;
 
-/// Every kind, the preferred one first.
+/// The kinds that partitions alone tell of.
 const KINDS: [Find; 2] = [configured::find, slot::find];
 
-/// The deployments that may boot with this configuration on these devices, best first.
+/// The deployments on these devices that may boot with this configuration, best first, as far as partitions alone tell of
+/// them. Those that lie in filesystems are added by [`super::look_into`].
 ///
 /// [`CandidateError::Missing`] and [`CandidateError::NoSlot`] mean that more devices may still make it possible; any other
 /// error that waiting does not help. No candidate at all, without an error, means that the boot ledger lets none boot.
@@ -20,5 +24,43 @@ pub fn candidates<'a>(config: &Config<'a>, facts: &Facts) -> Result<Candidates, 
     for find in KINDS {
         find(config, facts, &mut candidates)?;
     }
+    sort(&mut candidates);
     Ok(candidates)
+}
+
+/// Last good, unproven, priority, order: what decides, most important first.
+type Rank = (bool, bool, Reverse<u8>, Order);
+
+/// Where a candidate comes: the smallest is the first. To fall back on, a good one comes before one that is yet to be
+/// proven.
+fn rank(candidate: &Candidate, fallback: bool) -> Rank {
+    // What the command line names needs no ledger: where others may be tried as well, it is the first choice.
+    let named = Attributes::default().with_priority(MAX_PRIORITY).with_successful(true);
+    let attributes = candidate.record.as_ref().map_or(named, |record| record.entry.attributes);
+    let unproven = fallback && !attributes.successful();
+    (candidate.is_last_good(), unproven, Reverse(attributes.priority()), candidate.order)
+}
+
+/// Puts the candidates in the order in which they are tried: the best one first, then what the machine falls back to.
+#[inline(never)]
+pub fn sort(candidates: &mut Candidates) {
+    for place in 0..candidates.len() {
+        let rest = candidates.get(place..).unwrap_or_default();
+        let best = rest.iter().enumerate().min_by_key(|(_, candidate)| rank(candidate, place > 0));
+        if let Some((offset, _)) = best {
+            candidates.swap(place, place.saturating_add(offset));
+        }
+    }
+}
+
+/// Adds a candidate. Where there is no room the one that would be tried last makes way.
+#[inline(never)]
+pub fn offer(candidates: &mut Candidates, candidate: Candidate) {
+    let Err(candidate) = candidates.push(candidate) else { return };
+    sort(candidates);
+    let first = candidates.first().is_none_or(|first| rank(&candidate, false) < rank(first, false));
+    let Some(last) = candidates.last_mut() else { return };
+    if first || rank(&candidate, true) < rank(last, true) {
+        *last = candidate;
+    }
 }

@@ -1,8 +1,6 @@
 //! The slots of the boot disk: root partitions of which an updater writes the spare one.
 
-use core::cmp::Reverse;
-
-use boot_config::policy::{DeploymentChoice, VerityPolicy};
+use boot_config::policy::{SLOT, VerityPolicy};
 use boot_config::spec::PartUuid;
 use boot_config::{Config, DeviceSpec};
 use verity::{RootHash, Uuid};
@@ -10,7 +8,8 @@ use verity::{RootHash, Uuid};
 use super::configured::{self, verity_source};
 use super::error::{CandidateError, MissingDevice, Refusal, Role, TwoDisks};
 use super::{
-    Candidate, Candidates, DeviceSource, Insecurity, Kind, RootSource, Slot, Standing, Trust, UsrSource, name,
+    Candidate, Candidates, DeviceSource, Insecurity, Keeper, Kind, Order, Record, RootSource, Standing, Trust,
+    UsrSource, name, rank, record,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts};
@@ -36,45 +35,13 @@ pub(super) fn find<'a>(
     if !ledger::slots(facts, disk).any(|device| is_slot(config, device).is_ok()) {
         return Err(CandidateError::NoSlot);
     }
-    // The best one comes first. Those behind it are what the machine falls back to: what is known to be good, first.
-    while let Some((device, standing)) = next(config, facts, disk, candidates) {
-        let Some(candidate) = candidate(config, facts, device, standing, usr.clone())? else { break };
-        candidates.push(candidate).map_err(|_| CandidateError::TooMany)?;
-    }
-    Ok(())
-}
-
-/// The best of the slots that may boot and are not among `candidates` yet.
-#[inline(never)]
-fn next<'f>(
-    config: &Config<'_>,
-    facts: &'f Facts,
-    disk: &str,
-    candidates: &[Candidate],
-) -> Option<(&'f BlockDevice, Standing)> {
-    let mut best: Option<(Rank, &BlockDevice, Standing)> = None;
     for device in ledger::slots(facts, disk) {
         let Ok(standing) = judge(config, facts, device) else { continue };
-        if candidates.iter().any(|known| known.device() == Some(&device.name)) {
-            continue;
-        }
-        let rank = rank(device, standing, !candidates.is_empty());
-        if best.is_none_or(|(least, ..)| rank < least) {
-            best = Some((rank, device, standing));
+        if let Some(candidate) = candidate(config, facts, device, standing, usr.clone())? {
+            rank::offer(candidates, candidate);
         }
     }
-    best.map(|(_, device, standing)| (device, standing))
-}
-
-/// Last good, unproven, priority, number.
-type Rank = (bool, bool, Reverse<u8>, u32);
-
-/// Where a slot comes: the smallest is the first. To fall back on, a good one comes before one that is yet to be proven.
-fn rank(device: &BlockDevice, standing: Standing, fallback: bool) -> Rank {
-    let (attributes, number) =
-        device.partition.as_ref().map(|partition| (partition.attributes, partition.number)).unwrap_or_default();
-    let unproven = fallback && !attributes.successful();
-    (standing == Standing::LastGood, unproven, Reverse(attributes.priority()), number)
+    Ok(())
 }
 
 /// The disk that has the slots: that of `surefoot.disk=`, else the one that the firmware booted from, else the only one
@@ -108,13 +75,7 @@ pub fn judge(config: &Config<'_>, facts: &Facts, device: &BlockDevice) -> Result
         return Err("the hash partition of its root hash is not there");
     }
     let attributes = partition.attributes;
-    if attributes.may_boot() || matches!(config.deployment, Some(DeploymentChoice::Slot(_))) {
-        return Ok(Standing::Bootable);
-    }
-    if attributes.once_good() {
-        return Ok(Standing::LastGood);
-    }
-    Err(if attributes.priority() == 0 { "its priority is 0" } else { "its tries are spent" })
+    if config.named(SLOT).is_some() { Ok(Standing::Bootable) } else { record::standing(attributes, true) }
 }
 
 /// The partition, if it is a slot that the configuration lets boot, whatever the ledger says of it.
@@ -129,7 +90,7 @@ fn is_slot<'f>(config: &Config<'_>, device: &'f BlockDevice) -> Result<&'f Parti
     if partition.attributes.no_auto() {
         return Err("it is marked no-auto");
     }
-    if matches!(config.deployment, Some(DeploymentChoice::Slot(label)) if partition.label != label) {
+    if config.named(SLOT).is_some_and(|label| partition.label != label) {
         return Err("another slot is chosen");
     }
     if config.verity == VerityPolicy::Required && accepted(config, partition).is_none() {
@@ -139,7 +100,7 @@ fn is_slot<'f>(config: &Config<'_>, device: &'f BlockDevice) -> Result<&'f Parti
 }
 
 /// The accepted root hash that belongs to the partition.
-fn accepted(config: &Config<'_>, partition: &Partition) -> Option<RootHash> {
+pub(super) fn accepted(config: &Config<'_>, partition: &Partition) -> Option<RootHash> {
     let Some(PartUuid::Gpt(uuid)) = partition.uuid else { return None };
     config.accepted_hashes().find(|hash| hash.data_partition() == Some(uuid))
 }
@@ -147,7 +108,7 @@ fn accepted(config: &Config<'_>, partition: &Partition) -> Option<RootHash> {
 /// Two partitions of the disk that go by the name of one slot: nothing tells which of them is meant.
 #[inline(never)]
 fn refuse_twins<'a>(config: &Config<'a>, facts: &Facts, disk: &str) -> Result<(), CandidateError<'a>> {
-    if let Some(DeploymentChoice::Slot(label)) = config.deployment {
+    if let Some(label) = config.named(SLOT) {
         facts.find(&DeviceSpec::PartLabel(label), Some(disk))?;
     }
     for hash in config.accepted_hashes() {
@@ -194,6 +155,8 @@ fn candidate<'a>(
         _ => Trust::Verified,
     };
     let name = name::of(device, format_args!("{}", device.name));
-    let slot = Some(Slot { disk: device.disk_name().clone(), entry, standing });
-    Ok(Some(Candidate { name, kind: Kind::Slot, root, usr, trust, slot }))
+    let order = Order { kind: 1, sysroot: 0, index: entry.number };
+    let keeper = Keeper::Table(device.disk_name().clone());
+    let record = Some(Record { keeper, entry, standing, counted: true });
+    Ok(Some(Candidate { name, kind: Kind::SLOT, root, usr, trust, record, order }))
 }

@@ -94,6 +94,7 @@ fn only(cmdline: &str, facts: &Facts) -> String {
         RootSource::Verity(source) => verity(source),
         RootSource::Plain(source) => plain(source),
         RootSource::Memory => "memory".to_string(),
+        RootSource::Tree(source) => source.place.to_string(),
     };
     let usr = match &candidate.usr {
         Some(UsrSource::Verity(source)) => verity(source),
@@ -119,7 +120,7 @@ fn a_root_hash_alone_names_a_verified_root() {
     let [candidate] = &candidates(&config(&cmdline), &facts).unwrap()[..] else { unreachable!() };
     let RootSource::Verity(source) = &candidate.root else { unreachable!() };
     assert_eq!(source.root_hash.to_string(), ROOT_HASH);
-    assert_eq!((candidate.kind, candidate.kind.to_string().as_str()), (Kind::Configured, "configured"));
+    assert_eq!((candidate.kind, candidate.kind.to_string().as_str()), (Kind::CONFIGURED, "configured"));
     assert_eq!((candidate.device().unwrap().as_str(), candidate.disk(&facts)), ("vda2", Some("vda")));
 }
 

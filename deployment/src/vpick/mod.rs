@@ -202,6 +202,19 @@ impl Image<'_> {
     }
 }
 
+/// The longest path of an image in its filesystem, in bytes.
+pub const MAX_PATH: usize = 255;
+
+/// The path of an image once it is being tried; `None` where it has no tries to count, or is in no folder of versions.
+pub fn path_after_try(path: &str) -> Option<String<MAX_PATH, u8>> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let image = Pattern::parse(folder)?.image(name, ARCHITECTURE)?;
+    image.counters.filter(|counters| counters.left > 0)?;
+    let mut path = String::new();
+    write!(path, "{folder}/{}", image.after_try().ok()?).ok()?;
+    Some(path)
+}
+
 /// A name with counters would have more than [`MAX_FILE_NAME`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameTooLong;

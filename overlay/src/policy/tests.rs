@@ -12,7 +12,7 @@ fn config(cmdline: &str) -> Config<'_> {
 }
 
 fn made(cmdline: &str) -> StdVec<Layer<'_>> {
-    layers(&config(cmdline), "abc").unwrap().into_iter().collect()
+    layers(&config(cmdline), "abc", &[]).unwrap().into_iter().collect()
 }
 
 fn target(path: &str) -> Target {
@@ -200,7 +200,7 @@ fn what_volatile_rules_out_is_refused() {
         ),
     ];
     for (cmdline, message) in table {
-        assert_eq!(layers(&config(cmdline), "abc").unwrap_err().to_string(), message);
+        assert_eq!(layers(&config(cmdline), "abc", &[]).unwrap_err().to_string(), message);
     }
 }
 
@@ -209,23 +209,23 @@ fn paths_that_do_not_fit_are_named() {
     let path = String::from("/") + &"-".repeat(80);
     let cmdline = std::format!("surefoot.mount={path}:bind");
     assert_eq!(
-        layers(&config(&cmdline), "abc").unwrap_err().to_string(),
+        layers(&config(&cmdline), "abc", &[]).unwrap_err().to_string(),
         std::format!(
             "{path}: its path or the one for it on the state device is too long; PATH_CAPACITY allows 255 bytes"
         )
     );
     let name = "n".repeat(250);
     let per_deployment = config("surefoot.etc=overlay:per-deployment");
-    assert_eq!(layers(&per_deployment, &name), Err(LayerError::PathTooLong { path: "/etc" }));
+    assert_eq!(layers(&per_deployment, &name, &[]), Err(LayerError::PathTooLong { path: "/etc" }));
 }
 
 #[test]
 fn a_deployment_name_stays_one_directory() {
     let config = config("surefoot.etc=overlay:per-deployment surefoot.var=ro surefoot.home=ro");
-    let layers = layers(&config, "../../x").unwrap();
+    let layers = layers(&config, "../../x", &[]).unwrap();
     let upper = Upper::State(state(r"deployments/\x2e.-..-x/etc"));
     assert_eq!(layers, [Layer { target: target("/etc"), kind: LayerKind::Overlay(upper), flags: DATA }]);
-    assert_eq!(super::layers(&config, ""), Err(LayerError::NoDeploymentName));
+    assert_eq!(super::layers(&config, "", &[]), Err(LayerError::NoDeploymentName));
 }
 
 #[test]
@@ -248,4 +248,15 @@ fn the_state_device_is_needed_by_binds_and_persistent_overlays() {
 fn all_layers_that_a_command_line_can_ask_for_have_room() {
     let cmdline: StdVec<_> = (0..16).map(|n| std::format!("surefoot.mount=/d{n}:bind")).collect();
     assert_eq!(made(&cmdline.join(" ")).len(), MAX_LAYERS);
+}
+
+#[test]
+fn what_a_deployment_brings_itself_has_a_layer_only_if_its_key_is_given() {
+    let targets = |cmdline: &str| -> StdVec<String> {
+        let layers = layers(&config(cmdline), "abc", &["/etc", "/var", "/home"]).unwrap();
+        layers.iter().map(|layer| layer.target.to_string()).collect()
+    };
+    assert_eq!(targets(""), [""; 0]);
+    assert_eq!(targets("surefoot.etc=tmpfs surefoot.mount=/srv:tmpfs"), ["/etc", "/srv"]);
+    assert_eq!(targets("systemd.volatile=state"), ["/var"]);
 }

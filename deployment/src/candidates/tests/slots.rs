@@ -38,7 +38,7 @@ fn accept(hashes: &[usize]) -> String {
 fn order(cmdline: &str, devices: Vec<BlockDevice>) -> String {
     let found = candidates(&config(cmdline), &facts(devices)).unwrap_or_else(|error| panic!("{cmdline}: {error}"));
     let name = |candidate: &Candidate| {
-        assert_eq!(candidate.kind, Kind::Slot);
+        assert_eq!(candidate.kind, Kind::SLOT);
         if candidate.is_last_good() { format!("({})", candidate.name) } else { candidate.name.to_string() }
     };
     found.iter().map(name).collect::<Vec<_>>().join(" ")
@@ -82,8 +82,9 @@ fn a_candidate_has_its_own_hash_partition_and_place_in_the_ledger() {
     let RootSource::Verity(source) = &found[1].root else { unreachable!() };
     assert_eq!((source.data.as_str(), source.hash.as_str()), ("vda3", "vda4"));
     assert_eq!(source.root_hash.to_string(), HASHES[1]);
-    let slot = found[1].slot.as_ref().unwrap();
-    assert_eq!((slot.disk.as_str(), slot.entry.number, slot.entry.attributes.priority()), ("vda", 3, 1));
+    let record = found[1].record.as_ref().unwrap();
+    assert_eq!(record.keeper, Keeper::Table(Name::try_from("vda").unwrap()));
+    assert_eq!((record.entry.number, record.entry.attributes.priority()), (3, 1));
     assert_eq!(found[1].trust, Trust::Verified);
 }
 

@@ -1,62 +1,14 @@
 //! A power cut at any moment: every image that can be left behind is read again.
 
-use std::cell::RefCell;
 use std::vec;
 use std::vec::Vec;
 
 use super::*;
 use crate::ledger::Change;
-use crate::read::ReadAt;
+use crate::recorder::{Event, Recorder, every_cut};
 
 const SECTORS: u64 = 256;
 const ROOT: [u8; 16] = [0xe3, 0xbc, 0x68, 0x4f, 0xcd, 0xe8, 0xb1, 0x4d, 0x96, 0xe7, 0xfb, 0xca, 0xf9, 0x84, 0xb7, 0x09];
-
-/// What reached the device, in order.
-#[derive(Clone, Debug, PartialEq)]
-enum Event {
-    Write(u64, Vec<u8>),
-    Flush,
-}
-
-/// A disk that keeps a record of what is written to it.
-struct Recorder {
-    image: RefCell<Vec<u8>>,
-    events: RefCell<Vec<Event>>,
-}
-
-impl Recorder {
-    fn new(image: &[u8]) -> Self {
-        Self { image: RefCell::new(image.to_vec()), events: RefCell::default() }
-    }
-}
-
-impl ReadAt for Recorder {
-    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        self.image.borrow().as_slice().read_exact_at(offset, buffer)
-    }
-
-    fn size(&self) -> u64 {
-        self.image.borrow().len() as u64
-    }
-}
-
-impl WriteAt for Recorder {
-    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        write(&mut self.image.borrow_mut(), offset, bytes);
-        self.events.borrow_mut().push(Event::Write(offset, bytes.to_vec()));
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<(), WriteError> {
-        self.events.borrow_mut().push(Event::Flush);
-        Ok(())
-    }
-}
-
-fn write(image: &mut [u8], offset: u64, bytes: &[u8]) {
-    let offset = usize::try_from(offset).unwrap();
-    image[offset..][..bytes.len()].copy_from_slice(bytes);
-}
 
 /// A disk whose slots are far apart in the table, written by gptman.
 fn disk(sector_size: u32) -> Vec<u8> {
@@ -83,37 +35,6 @@ fn after_boot(image: &[u8], sector_size: u32) -> Vec<Attributes> {
     let table = Gpt::read(&disk, sector_size).unwrap();
     assert_eq!(table.primary_problem(), None);
     [1, 2, 100].map(|number| table.entry(&disk, number).unwrap().unwrap().attributes).to_vec()
-}
-
-/// Calls `judge` with every image that a power cut can leave: all that was flushed, and of what was written since any
-/// sectors at all, for a drive with a cache writes them in the order it likes.
-fn every_cut(image: &[u8], events: &[Event], sector_size: u32, judge: &mut dyn FnMut(&[u8])) -> usize {
-    let mut durable = image.to_vec();
-    let mut cuts = 0;
-    for epoch in events.split_inclusive(|event| *event == Event::Flush) {
-        let sectors: Vec<_> = epoch
-            .iter()
-            .filter_map(|event| if let Event::Write(offset, bytes) = event { Some((*offset, bytes)) } else { None })
-            .flat_map(|(offset, bytes)| {
-                (offset..).step_by(sector_size as usize).zip(bytes.chunks(sector_size as usize))
-            })
-            .collect();
-        assert!(sectors.len() <= 6, "{} sectors between two flushes", sectors.len());
-        for which in 0..1_u32 << sectors.len() {
-            let mut cut = durable.clone();
-            for (index, (offset, bytes)) in sectors.iter().enumerate() {
-                if which & 1 << index != 0 {
-                    write(&mut cut, *offset, bytes);
-                }
-            }
-            judge(&cut);
-            cuts += 1;
-        }
-        for (offset, bytes) in &sectors {
-            write(&mut durable, *offset, bytes);
-        }
-    }
-    cuts
 }
 
 fn changed(image: &[u8], sector_size: u32, change: Change) -> (Vec<u8>, Vec<Event>) {

@@ -1,0 +1,238 @@
+//! Deployments that lie in a filesystem, and the filesystems that are looked into.
+
+use core::fmt;
+
+use boot_config::policy::VerityPolicy;
+use boot_config::{Config, DeviceSpec};
+use heapless::{String, Vec};
+
+use super::error::{CandidateError, MissingDevice, Role};
+use super::recipe::{Recipe, Refused};
+use super::{
+    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, name, rank, record, slot,
+    state_device,
+};
+use crate::discoverable::{PartitionType, is_unfinished};
+use crate::facts::{BlockDevice, Facts, Name};
+use crate::filesystem::FilesystemKind;
+use crate::gpt::MAX_PRIORITY;
+use crate::ledger::Entry;
+use crate::ledger::file::LedgerFile;
+use crate::tree::Tree;
+
+/// Most filesystems that are looked into.
+pub const MAX_SYSROOTS: usize = 8;
+/// The longest path of a deployment in its filesystem, in bytes.
+pub const MAX_PLACE: usize = 200;
+
+/// The filesystems that are looked into, in this order.
+pub type Sysroots = Vec<DeviceSource, MAX_SYSROOTS>;
+
+/// Where a deployment lies in a filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeSource {
+    /// The number of the filesystem among those that were looked into.
+    pub sysroot: u8,
+    /// Its device.
+    pub device: Name,
+    /// What kind of filesystem it is.
+    pub filesystem: Option<FilesystemKind>,
+    /// What its kind knows the deployment by: a path, or a digest.
+    pub place: String<MAX_PLACE, u8>,
+}
+
+/// A kind of deployment that lies in a filesystem.
+pub struct SysrootKind {
+    /// How it is shown, and named in `surefoot.deployment=KIND:NAME`.
+    pub kind: Kind,
+    /// Adds the deployments of this kind, best first.
+    pub find: fn(&Look<'_>, &mut Finder<'_>),
+    /// Says what makes up the root of one of them.
+    pub root: fn(&TreeSource, &Look<'_>, &mut dyn Recipe) -> Result<(), Refused>,
+}
+
+/// Every kind, the preferred one first.
+pub const SYSROOT_KINDS: [SysrootKind; 0] = [];
+
+/// What a kind looks at.
+pub struct Look<'l> {
+    /// What is asked for.
+    pub config: &'l Config<'l>,
+    /// The filesystem.
+    pub tree: &'l dyn Tree,
+    /// The initramfs, which is trusted.
+    pub initramfs: &'l dyn Tree,
+    /// The device of the filesystem.
+    pub device: &'l DeviceSource,
+}
+
+/// The kind that a candidate is of, if it lies in a filesystem.
+pub fn kind_of(candidate: &Candidate) -> Option<&'static SysrootKind> {
+    const KINDS: &[SysrootKind] = &SYSROOT_KINDS;
+    KINDS.iter().find(|kind| kind.kind == candidate.kind)
+}
+
+/// The filesystems that deployments are looked for in: the one of `root=`; where it is not given, the root partitions
+/// (Discoverable Partitions Specification) that are no slots, those of the boot disk first, and the state device.
+///
+/// [`CandidateError::Missing`] means that the one of `root=` is not there (yet).
+#[inline(never)]
+pub fn sysroots<'a>(config: &Config<'a>, facts: &Facts) -> Result<Sysroots, CandidateError<'a>> {
+    let mut found = Sysroots::new();
+    if !config.wants_sysroots() {
+        return Ok(found);
+    }
+    let within = match config.disk {
+        Some(spec) => match facts.find(&spec, None)? {
+            Some(disk) => Some(disk.disk_name().as_str()),
+            None => return Err(CandidateError::missing(MissingDevice { spec, role: Role::Disk })),
+        },
+        None => None,
+    };
+    if let Some(spec) = config.root.device {
+        let device = facts.find(&spec, within)?;
+        let device = device.ok_or(CandidateError::missing(MissingDevice { spec, role: Role::Root }))?;
+        add(&mut found, device);
+        return Ok(found);
+    }
+    let boot_disk = facts.boot_disk();
+    for on_boot_disk in [true, false] {
+        for device in facts.by_partition_type(within, PartitionType::Root.uuid()) {
+            let is_first = boot_disk.is_some_and(|disk| device.disk_name() == disk);
+            if is_first == on_boot_disk && may_hold_deployments(config, device) && is_the_one_meant(facts, device)? {
+                add(&mut found, device);
+            }
+        }
+    }
+    if let Some(state) = state_device(config, facts, boot_disk)?
+        && let Some(device) = facts.device(&state.device)
+    {
+        add(&mut found, device);
+    }
+    Ok(found)
+}
+
+fn add(found: &mut Sysroots, device: &BlockDevice) {
+    if !found.iter().any(|known| known.device == device.name) {
+        // Filesystems beyond that number are not looked into.
+        let _ = found.push(DeviceSource::new(device));
+    }
+}
+
+/// Whether the partition holds a filesystem that can be written, and is no slot.
+fn may_hold_deployments(config: &Config<'_>, device: &BlockDevice) -> bool {
+    let Some(partition) = &device.partition else { return false };
+    let kind = device.filesystem.as_ref().map(|filesystem| filesystem.kind);
+    let usable =
+        matches!(kind, Some(FilesystemKind::Ext4 | FilesystemKind::Xfs | FilesystemKind::Btrfs | FilesystemKind::F2fs));
+    usable
+        && !partition.attributes.no_auto()
+        && !is_unfinished(&partition.label)
+        && slot::accepted(config, partition).is_none()
+}
+
+/// Whether nothing else goes by the same filesystem UUID, or it is the one of the boot disk.
+fn is_the_one_meant<'a>(facts: &Facts, device: &BlockDevice) -> Result<bool, CandidateError<'a>> {
+    let Some(filesystem) = device.filesystem.as_ref().filter(|filesystem| !filesystem.uuid.is_empty()) else {
+        return Ok(true);
+    };
+    match facts.find(&DeviceSpec::Uuid(&filesystem.uuid), None) {
+        Ok(found) => Ok(found.is_some_and(|found| found.name == device.name)),
+        Err(ambiguous) => Err(CandidateError::Twins(ambiguous.devices)),
+    }
+}
+
+/// Adds the deployments of every kind that lie in a filesystem. `note` is told of each one that is passed over, and why.
+#[inline(never)]
+pub fn look_into(
+    look: &Look<'_>,
+    sysroot: u8,
+    ledger: &LedgerFile,
+    candidates: &mut Candidates,
+    note: &mut dyn FnMut(&str, fmt::Arguments<'_>),
+) {
+    for (index, kind) in SYSROOT_KINDS.iter().enumerate() {
+        let order = Order { kind: u8::try_from(index).unwrap_or(u8::MAX).saturating_add(2), sysroot, index: 0 };
+        let mut finder = Finder { look, kind: kind.kind, ledger, candidates: &mut *candidates, order, note };
+        (kind.find)(look, &mut finder);
+    }
+    rank::sort(candidates);
+}
+
+/// A deployment that was found.
+pub struct Offer<'o> {
+    /// What it is called.
+    pub name: fmt::Arguments<'o>,
+    /// What its kind knows it by.
+    pub place: &'o str,
+    /// Whether every byte of it is verified.
+    pub trust: Trust,
+    /// The tries that its own file name counts, and whether it is good by that name; `None` where the name counts nothing.
+    pub counters: Option<Counters>,
+    /// Whether the command line names it: then it is the first choice, whatever the ledger says.
+    pub named: bool,
+}
+
+/// What a file name counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Tries that are left.
+    pub left: u8,
+}
+
+/// Takes the deployments of one kind.
+pub struct Finder<'f> {
+    look: &'f Look<'f>,
+    kind: Kind,
+    ledger: &'f LedgerFile,
+    candidates: &'f mut Candidates,
+    order: Order,
+    note: &'f mut dyn FnMut(&str, fmt::Arguments<'_>),
+}
+
+impl Finder<'_> {
+    /// Adds a deployment, which comes behind all that were added before of this kind and filesystem.
+    #[inline(never)]
+    pub fn offer(&mut self, offer: &Offer<'_>) {
+        let name = name::of_text(offer.name);
+        if self.look.config.verity == VerityPolicy::Required && offer.trust != Trust::Verified {
+            let why = "nothing verifies it: surefoot.verity=optional boots it insecurely";
+            return (self.note)(&name, format_args!("{why}"));
+        }
+        let Ok(place) = String::try_from(offer.place) else {
+            return (self.note)(&name, format_args!("its path is longer than MAX_PLACE allows, {MAX_PLACE} bytes"));
+        };
+        let record = match self.record(&name, offer) {
+            Ok(record) => record,
+            Err(why) => return (self.note)(&name, format_args!("{why}")),
+        };
+        let DeviceSource { device, filesystem } = self.look.device;
+        let source = TreeSource { sysroot: self.order.sysroot, device: device.clone(), filesystem: *filesystem, place };
+        let root = RootSource::Tree(source);
+        let order = if offer.named { Order { kind: 0, ..self.order } } else { self.order };
+        let candidate =
+            Candidate { name, kind: self.kind, root, usr: None, trust: offer.trust, record: Some(record), order };
+        self.order.index = self.order.index.saturating_add(1);
+        rank::offer(self.candidates, candidate);
+    }
+
+    /// Takes note that something is no candidate.
+    pub fn pass_over(&mut self, what: &str, why: fmt::Arguments<'_>) {
+        (self.note)(what, why);
+    }
+
+    fn record(&self, name: &str, offer: &Offer<'_>) -> Result<Record, &'static str> {
+        let (mut attributes, mut counted) = self.ledger.standing(name);
+        let mut keeper = Keeper::File(self.order.sysroot);
+        if let Some(Counters { left }) = offer.counters {
+            (attributes, counted) = (attributes.with_successful(false).with_tries(left), true);
+            keeper = Keeper::FileName(self.order.sysroot);
+        }
+        if offer.named {
+            (attributes, counted) = (attributes.with_priority(MAX_PRIORITY), false);
+        }
+        let entry = Entry { number: 0, attributes };
+        let standing = record::standing(attributes, counted)?;
+        Ok(Record { keeper, entry, standing, counted })
+    }
+}

@@ -1,0 +1,231 @@
+//! The boot ledger of deployments that have no partition of their own: one file in the filesystem that holds them.
+//!
+//! The file has two copies of the ledger, each with a generation and a checksum. A change is written over the copy that is
+//! not in force and takes effect when all of it is on the medium: a power cut at any moment leaves the old ledger or the new
+//! one. What a copy says of a deployment has the form of the bits in a partition table ([`Attributes`]), so that every kind
+//! is judged by the same rules.
+//!
+//! | offset | bytes | field of a copy, little-endian |
+//! |---|---|---|
+//! | 0 | 8 | `SUREFOOT` |
+//! | 8 | 4 | version, 1 |
+//! | 12 | 4 | CRC-32 (IEEE 802.3) of the whole copy, this field taken as 0 |
+//! | 16 | 8 | generation: of two sound copies the higher one is in force |
+//! | 24 | 1 | automatic reboots in a row |
+//! | 64 | 63 × 64 | records: attributes (8 bytes), name (56 bytes, NUL-padded; empty where nothing is recorded) |
+
+use core::fmt;
+
+use super::MAX_REBOOTS;
+use crate::bytes::Bytes;
+use crate::crc32::Crc32;
+use crate::gpt::Attributes;
+use crate::read::{ReadAt, ReadError};
+use crate::write::{WriteAt, WriteError};
+
+/// Where the file lies in its filesystem.
+pub const PATH: &str = "surefoot/ledger";
+/// The folder that it lies in.
+pub const FOLDER: &str = "surefoot";
+/// Bytes of the file: two copies.
+pub const FILE_SIZE: usize = 2 * COPY_SIZE;
+/// Most deployments that are recorded.
+pub const MAX_RECORDS: usize = 63;
+/// The longest name of a deployment that is recorded, in bytes.
+pub const MAX_RECORDED_NAME: usize = 56;
+/// How often a deployment that has not proved itself is tried, where nothing else is written down.
+pub const TRIES: u8 = 3;
+
+const COPY_SIZE: usize = 4096;
+const MAGIC: &[u8; 8] = b"SUREFOOT";
+const VERSION: u32 = 1;
+const VERSION_AT: usize = 8;
+const CHECKSUM_AT: usize = 12;
+const GENERATION_AT: usize = 16;
+const REBOOTS_AT: usize = 24;
+const RECORDS_AT: usize = 64;
+const RECORD_SIZE: usize = 64;
+const NAME_AT: usize = 8;
+
+/// One copy, whole and aligned as a device takes it.
+#[repr(align(4096))]
+#[derive(Clone)]
+pub struct LedgerFile([u8; COPY_SIZE]);
+
+/// Why the ledger was not changed. What is in the file is then still the old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerError {
+    /// It cannot be read.
+    Read(ReadError),
+    /// It cannot be written.
+    Write(WriteError),
+    /// More than [`MAX_RECORDS`] deployments would be recorded.
+    Full,
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => write!(f, "cannot read it: {error}"),
+            Self::Write(WriteError(errno)) => write!(f, "cannot write it: {}", ReadError::Device(*errno)),
+            Self::Full => write!(f, "MAX_RECORDS allows {MAX_RECORDS} deployments"),
+        }
+    }
+}
+
+impl core::error::Error for LedgerError {}
+
+impl Default for LedgerFile {
+    fn default() -> Self {
+        Self([0; COPY_SIZE])
+    }
+}
+
+impl fmt::Debug for LedgerFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.records()).finish()
+    }
+}
+
+impl LedgerFile {
+    /// The ledger in force; an empty one where there is none that is sound. Also gives the place of the other copy.
+    #[inline(never)]
+    fn read_into(&mut self, file: &dyn ReadAt) -> Result<u64, ReadError> {
+        let mut best = None;
+        for place in [0, COPY_SIZE as u64] {
+            if let Some(generation) = self.load(file, place)?
+                && best.is_none_or(|(least, _)| generation > least)
+            {
+                best = Some((generation, place));
+            }
+        }
+        let Some((_, place)) = best else {
+            self.0.fill(0);
+            return Ok(0);
+        };
+        self.load(file, place)?;
+        Ok(if place == 0 { COPY_SIZE as u64 } else { 0 })
+    }
+
+    /// Reads one copy; gives its generation if it is sound. A file that ends before it has none.
+    fn load(&mut self, file: &dyn ReadAt, place: u64) -> Result<Option<u64>, ReadError> {
+        match file.read_exact_at(place, &mut self.0) {
+            Ok(()) => {}
+            Err(ReadError::OutOfRange) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let view = Bytes(&self.0);
+        let sound = view.has(0, MAGIC) && view.le32(VERSION_AT) == VERSION && view.le32(CHECKSUM_AT) == self.checksum();
+        Ok(sound.then(|| view.le64(GENERATION_AT)))
+    }
+
+    /// The ledger in force; an empty one where there is none that is sound.
+    pub fn read(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
+        self.read_into(file).map(|_| ())
+    }
+
+    fn checksum(&self) -> u32 {
+        let (before, rest) = self.0.split_at_checked(CHECKSUM_AT).unwrap_or_default();
+        let mut sum = Crc32::new();
+        sum.update(before);
+        sum.update(&[0; 4]);
+        sum.update(rest.get(4..).unwrap_or_default());
+        sum.finish()
+    }
+
+    fn put(&mut self, offset: usize, bytes: &[u8]) {
+        if let Some(field) = self.0.get_mut(offset..).and_then(|rest| rest.get_mut(..bytes.len())) {
+            field.copy_from_slice(bytes);
+        }
+    }
+
+    /// How often in a row the machine has rebooted by itself because nothing could be booted.
+    pub fn reboots(&self) -> u8 {
+        Bytes(&self.0).u8(REBOOTS_AT).min(MAX_REBOOTS)
+    }
+
+    /// Writes down how often that was.
+    pub fn set_reboots(&mut self, count: u8) {
+        self.put(REBOOTS_AT, &[count.min(MAX_REBOOTS)]);
+    }
+
+    /// The deployments that are recorded, with what is written down of each.
+    pub fn records(&self) -> impl Iterator<Item = (&str, Attributes)> {
+        self.places().filter(|(_, name, _)| !name.is_empty()).map(|(_, name, attributes)| (name, attributes))
+    }
+
+    /// What is written down of a deployment.
+    pub fn find(&self, name: &str) -> Option<Attributes> {
+        self.records().find(|(known, _)| *known == name).map(|(_, attributes)| attributes)
+    }
+
+    /// Whether a deployment has ever been marked good here. Until then nothing is counted: a machine on which nobody marks
+    /// deployments good must not run out of tries.
+    pub fn is_in_use(&self) -> bool {
+        self.records().any(|(_, attributes)| attributes.once_good())
+    }
+
+    /// What the ledger says of a deployment, whether it is recorded or not. One that is not may be tried [`TRIES`] times
+    /// once the ledger [is in use](Self::is_in_use); without a limit before.
+    pub fn standing(&self, name: &str) -> (Attributes, bool) {
+        let in_use = self.is_in_use();
+        let new = Attributes::default().with_priority(1).with_tries(TRIES);
+        self.find(name).map_or((new, in_use), |attributes| (attributes, true))
+    }
+
+    fn places(&self) -> impl Iterator<Item = (usize, &str, Attributes)> {
+        (0..MAX_RECORDS).map(|index| {
+            let offset = RECORDS_AT.saturating_add(index.saturating_mul(RECORD_SIZE));
+            let record = Bytes(&self.0).from(offset);
+            let name = record.0.get(NAME_AT..RECORD_SIZE).unwrap_or_default();
+            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+            let name = core::str::from_utf8(name.get(..end).unwrap_or_default()).unwrap_or_default();
+            (offset, name, Attributes(record.le64(0)))
+        })
+    }
+
+    /// Writes down `attributes` of a deployment, in the place of what was there. Where there is no room, one that is not
+    /// `kept` makes way.
+    pub fn set(&mut self, name: &str, attributes: Attributes, kept: &dyn Fn(&str) -> bool) -> Result<(), LedgerError> {
+        let name = recorded(name);
+        let same = self.places().find(|(_, known, _)| *known == name);
+        let place = same.or_else(|| self.places().find(|(_, known, _)| known.is_empty()));
+        let place = place.or_else(|| self.places().find(|(_, known, _)| !kept(known)));
+        let (offset, ..) = place.ok_or(LedgerError::Full)?;
+        self.put(offset, &attributes.0.to_le_bytes());
+        let mut field = [0; MAX_RECORDED_NAME];
+        if let Some(room) = field.get_mut(..name.len()) {
+            room.copy_from_slice(name.as_bytes());
+        }
+        self.put(offset.saturating_add(NAME_AT), &field);
+        Ok(())
+    }
+}
+
+/// The name that a deployment is recorded by: its own, as far as there is room.
+pub fn recorded(name: &str) -> &str {
+    let end = (0..=MAX_RECORDED_NAME).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    name.get(..end.min(name.len())).unwrap_or(name)
+}
+
+/// Changes the ledger in `file` and has it on the medium.
+#[inline(never)]
+pub fn rewrite(
+    file: &dyn WriteAt,
+    edit: &mut dyn FnMut(&mut LedgerFile) -> Result<(), LedgerError>,
+) -> Result<(), LedgerError> {
+    let mut ledger = LedgerFile::default();
+    let place = ledger.read_into(file).map_err(LedgerError::Read)?;
+    edit(&mut ledger)?;
+    let generation = Bytes(&ledger.0).le64(GENERATION_AT).saturating_add(1);
+    ledger.put(0, MAGIC);
+    ledger.put(VERSION_AT, &VERSION.to_le_bytes());
+    ledger.put(GENERATION_AT, &generation.to_le_bytes());
+    let checksum = ledger.checksum();
+    ledger.put(CHECKSUM_AT, &checksum.to_le_bytes());
+    file.write_all_at(place, &ledger.0).map_err(LedgerError::Write)?;
+    file.flush().map_err(LedgerError::Write)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+use std::string::{String, ToString};
+use std::vec::Vec;
+use std::{format, vec};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::recorder::{Event, Recorder, every_cut};
+
+const GOOD: Attributes = Attributes(0).with_priority(2).with_successful(true).with_once_good(true);
+const UNTRIED: Attributes = Attributes(0).with_priority(3).with_tries(2);
+
+/// What a ledger says.
+type Content = (Vec<(String, Attributes)>, u8);
+
+fn content(image: &[u8]) -> Content {
+    let mut ledger = LedgerFile::default();
+    ledger.read(&image).unwrap();
+    (ledger.records().map(|(name, attributes)| (name.to_string(), attributes)).collect(), ledger.reboots())
+}
+
+fn keep_all(_: &str) -> bool {
+    true
+}
+
+fn changed(image: &[u8], edit: &mut dyn FnMut(&mut LedgerFile) -> Result<(), LedgerError>) -> (Vec<u8>, Vec<Event>) {
+    let file = Recorder::new(image);
+    rewrite(&file, edit).unwrap();
+    (file.image.into_inner(), file.events.into_inner())
+}
+
+fn set(image: &[u8], name: &str, attributes: Attributes) -> (Vec<u8>, Vec<Event>) {
+    changed(image, &mut |ledger| ledger.set(name, attributes, &keep_all))
+}
+
+#[test]
+fn what_is_written_is_read_and_the_rest_stays() {
+    let (image, _) = set(&vec![0; FILE_SIZE], "debian-1.0", GOOD);
+    let (image, _) = set(&image, "debian-2.0", UNTRIED);
+    let (image, _) = changed(&image, &mut |ledger| {
+        ledger.set_reboots(3);
+        Ok(())
+    });
+    let (image, _) = set(&image, "debian-1.0", GOOD.with_priority(9));
+    let expected = vec![("debian-1.0".to_string(), GOOD.with_priority(9)), ("debian-2.0".to_string(), UNTRIED)];
+    assert_eq!(content(&image), (expected, 3));
+}
+
+#[test]
+fn nothing_is_counted_before_anything_was_good() {
+    let mut ledger = LedgerFile::default();
+    let (new, counted) = ledger.standing("a");
+    assert!(!counted && new.may_boot());
+    ledger.set("b", GOOD, &keep_all).unwrap();
+    assert_eq!(ledger.standing("a"), (Attributes(0).with_priority(1).with_tries(TRIES), true));
+    assert_eq!(ledger.standing("b"), (GOOD, true));
+}
+
+#[test]
+fn a_cut_at_any_moment_leaves_the_old_ledger_or_the_new_one() {
+    let mut image = vec![0; FILE_SIZE];
+    for round in 0..4_u8 {
+        let (new, events) = set(&image, &format!("deployment-{round}"), UNTRIED.with_tries(round));
+        let allowed = [content(&image), content(&new)];
+        assert_ne!(allowed[0], allowed[1]);
+        let mut seen = [0, 0];
+        let cuts = every_cut(&image, &events, 512, &mut |cut| {
+            let which = allowed.iter().position(|allowed| *allowed == content(cut));
+            seen[which.expect("neither the old ledger nor the new one")] += 1;
+            // The next change works on what the cut has left, and a cut of it again.
+            let (_, events) = set(cut, "next", GOOD);
+            every_cut(cut, &events, 4096, &mut |again| {
+                let mut before = content(again);
+                before.0.retain(|(name, _)| name != "next");
+                assert!(allowed.contains(&before));
+            });
+        });
+        assert!(cuts >= 256 && seen[0] > 0 && seen[1] > 0, "{cuts} cuts: {seen:?}");
+        image = new;
+    }
+}
+
+#[test]
+fn a_damaged_copy_is_never_believed() {
+    let (old, _) = set(&vec![0; FILE_SIZE], "a", GOOD);
+    let (new, _) = set(&old, "b", UNTRIED);
+    for byte in 0..FILE_SIZE {
+        let mut damaged = new.clone();
+        damaged[byte] ^= 0x10;
+        let read = content(&damaged);
+        assert!(read == content(&old) || read == content(&new), "byte {byte}");
+    }
+}
+
+#[test]
+fn where_there_is_no_room_what_is_gone_makes_way() {
+    let mut ledger = LedgerFile::default();
+    for index in 0..MAX_RECORDS {
+        ledger.set(&format!("d{index}"), UNTRIED, &keep_all).unwrap();
+    }
+    assert_eq!(ledger.set("one more", GOOD, &keep_all), Err(LedgerError::Full));
+    ledger.set("one more", GOOD, &|name| name != "d7").unwrap();
+    assert_eq!((ledger.find("d7"), ledger.find("one more")), (None, Some(GOOD)));
+}
+
+#[test]
+fn a_long_name_is_cut_at_a_character() {
+    let long = "ä".repeat(40);
+    assert_eq!(recorded(&long), "ä".repeat(28));
+    assert_eq!(recorded("short"), "short");
+}
+
+#[test]
+fn no_file_or_a_short_one_is_an_empty_ledger() {
+    for size in [0, 1, COPY_SIZE - 1, COPY_SIZE, FILE_SIZE - 1] {
+        assert_eq!(content(&vec![0xff; size]), (vec![], 0), "{size} bytes");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_trouble(bytes in prop::collection::vec(any::<u8>(), 0..FILE_SIZE), at in 0..FILE_SIZE) {
+        content(&bytes);
+        let (mut image, _) = set(&vec![0; FILE_SIZE], "a", GOOD);
+        for (to, from) in image.iter_mut().skip(at).zip(bytes) {
+            *to = from;
+        }
+        content(&image);
+    }
+}

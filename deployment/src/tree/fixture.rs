@@ -1,0 +1,212 @@
+//! A tree in memory, for tests.
+
+use std::collections::BTreeMap;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::{FileKind, Status, Tree, TreeError};
+
+/// What is at a path.
+#[derive(Clone, Debug)]
+enum Node {
+    File(Vec<u8>, Option<Vec<u8>>),
+    Directory,
+    Link(String),
+    Other,
+}
+
+/// A tree in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fixture {
+    nodes: BTreeMap<String, Node>,
+    default_subvolume: Option<String>,
+    read_only: Vec<String>,
+}
+
+impl Fixture {
+    /// With a file, and the folders that it lies in.
+    pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        self.node(path, Node::File(content.as_ref().to_vec(), None))
+    }
+
+    /// With a file that has an fs-verity digest.
+    pub(crate) fn verified_file(self, path: &str, content: impl AsRef<[u8]>, digest: &[u8]) -> Self {
+        self.node(path, Node::File(content.as_ref().to_vec(), Some(digest.to_vec())))
+    }
+
+    pub(crate) fn directory(self, path: &str) -> Self {
+        self.node(path, Node::Directory)
+    }
+
+    pub(crate) fn link(self, path: &str, destination: &str) -> Self {
+        self.node(path, Node::Link(destination.to_string()))
+    }
+
+    /// With a pipe, a socket or a device node.
+    pub(crate) fn other(self, path: &str) -> Self {
+        self.node(path, Node::Other)
+    }
+
+    pub(crate) fn subvolume(mut self, path: &str, read_only: bool) -> Self {
+        if read_only {
+            self.read_only.push(path.to_string());
+        }
+        self.directory(path)
+    }
+
+    pub(crate) fn default_is(mut self, path: &str) -> Self {
+        self.default_subvolume = Some(path.to_string());
+        self
+    }
+
+    pub(crate) fn without(mut self, path: &str) -> Self {
+        let below = std::format!("{path}/");
+        self.nodes.retain(|known, _| known != path && !known.starts_with(&below));
+        self
+    }
+
+    fn node(mut self, path: &str, node: Node) -> Self {
+        for (end, _) in path.match_indices('/') {
+            self.nodes.entry(path[..end].to_string()).or_insert(Node::Directory);
+        }
+        self.nodes.insert(path.to_string(), node);
+        self
+    }
+
+    /// What is at `path`, if no link leads there.
+    fn find(&self, path: &str) -> Result<&Node, TreeError> {
+        if path.split('/').any(|part| part == "..") {
+            return Err(TreeError::Link);
+        }
+        for (end, _) in path.match_indices('/') {
+            match self.nodes.get(&path[..end]) {
+                Some(Node::Directory) => {}
+                Some(Node::Link(_)) => return Err(TreeError::Link),
+                Some(_) => return Err(TreeError::WrongKind),
+                None => return Err(TreeError::Missing),
+            }
+        }
+        if path.is_empty() {
+            return Ok(&Node::Directory);
+        }
+        self.nodes.get(path).ok_or(TreeError::Missing)
+    }
+
+    fn content(&self, path: &str) -> Result<&[u8], TreeError> {
+        match self.find(path)? {
+            Node::File(content, _) => Ok(content),
+            Node::Link(_) => Err(TreeError::Link),
+            Node::Directory | Node::Other => Err(TreeError::WrongKind),
+        }
+    }
+}
+
+/// Puts `bytes` at the beginning of `buffer`.
+fn fill<'b>(buffer: &'b mut [u8], bytes: &[u8]) -> Result<&'b [u8], TreeError> {
+    let room = buffer.len();
+    let place = buffer.get_mut(..bytes.len()).ok_or(TreeError::TooLong(room))?;
+    place.copy_from_slice(bytes);
+    Ok(place)
+}
+
+impl Tree for Fixture {
+    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], TreeError> {
+        fill(buffer, self.content(path)?)
+    }
+
+    fn read_exact_at(&self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<(), TreeError> {
+        let start = usize::try_from(offset).unwrap();
+        let content = self.content(path)?;
+        let part = content.get(start..).and_then(|rest| rest.get(..buffer.len())).ok_or(TreeError::Failed(5))?;
+        buffer.copy_from_slice(part);
+        Ok(())
+    }
+
+    fn read_link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
+        let Node::Link(destination) = self.find(path)? else { return Err(TreeError::WrongKind) };
+        let bytes = fill(buffer, destination.as_bytes())?;
+        Ok(core::str::from_utf8(bytes).unwrap())
+    }
+
+    fn list(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), TreeError> {
+        if !matches!(self.find(path)?, Node::Directory) {
+            return Err(TreeError::WrongKind);
+        }
+        let start = if path.is_empty() { String::new() } else { std::format!("{path}/") };
+        let names = self.nodes.keys().filter_map(|known| known.strip_prefix(start.as_str()));
+        let names = names.filter(|name| !name.is_empty() && !name.contains('/'));
+        // In an order that is not that of the names, as of a filesystem.
+        for name in names.collect::<Vec<_>>().into_iter().rev() {
+            if !visit(name) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn status(&self, path: &str) -> Result<Status, TreeError> {
+        let node = self.find(path)?;
+        let (kind, size) = match node {
+            Node::File(content, _) => (FileKind::File, content.len()),
+            Node::Directory => (FileKind::Directory, 0),
+            Node::Link(destination) => (FileKind::Link, destination.len()),
+            Node::Other => (FileKind::Other, 0),
+        };
+        let inode = self.nodes.keys().position(|known| known == path).map_or(2, |index| index as u64 + 11);
+        Ok(Status { kind, size: size as u64, device: 0xfe02, inode })
+    }
+
+    fn verity_digest(&self, path: &str, digest: &mut [u8; 64]) -> Result<usize, TreeError> {
+        match self.find(path)? {
+            Node::File(_, Some(found)) => fill(digest, found).map(<[u8]>::len),
+            Node::File(_, None) => Err(TreeError::Unsupported),
+            Node::Link(_) => Err(TreeError::Link),
+            Node::Directory | Node::Other => Err(TreeError::WrongKind),
+        }
+    }
+
+    fn default_subvolume<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
+        let path = self.default_subvolume.as_ref().ok_or(TreeError::Unsupported)?;
+        Ok(core::str::from_utf8(fill(buffer, path.as_bytes())?).unwrap())
+    }
+
+    fn is_read_only_subvolume(&self, path: &str) -> Result<bool, TreeError> {
+        self.find(path).map(|_| self.read_only.iter().any(|known| known == path))
+    }
+}
+
+#[test]
+fn it_behaves_as_a_mounted_filesystem_does() {
+    let tree = Fixture::default()
+        .file("a/b", "text")
+        .verified_file("a/v", "", &[7; 32])
+        .link("a/l", "b")
+        .link("d", "a")
+        .other("a/pipe")
+        .subvolume("s", true)
+        .default_is("s")
+        .file("gone/x", "")
+        .without("gone");
+    let tree: &dyn Tree = &tree;
+    let mut buffer = [0; 8];
+    assert_eq!(tree.read_text("a/b", &mut buffer), Ok("text"));
+    assert_eq!(tree.read("a/b", &mut [0; 3]), Err(TreeError::TooLong(3)));
+    assert_eq!(tree.read_exact_at("a/b", 2, &mut [0; 3]), Err(TreeError::Failed(5)));
+    assert_eq!(
+        (tree.read("a/l", &mut [0; 8]), tree.read("d/b", &mut [0; 8])),
+        (Err(TreeError::Link), Err(TreeError::Link))
+    );
+    assert_eq!(tree.read("a/pipe", &mut [0; 8]), Err(TreeError::WrongKind));
+    assert_eq!(tree.read_link("a/l", &mut buffer), Ok("b"));
+    assert_eq!(tree.verity_digest("a/v", &mut [0; 64]), Ok(32));
+    assert_eq!(tree.verity_digest("a/b", &mut [0; 64]), Err(TreeError::Unsupported));
+    assert_eq!((tree.default_subvolume(&mut buffer), tree.is_read_only_subvolume("s")), (Ok("s"), Ok(true)));
+    assert!(tree.has_directory("a") && !tree.has_directory("d") && !tree.has_directory("gone"));
+    let mut names = Vec::new();
+    tree.list("a", &mut |name| {
+        names.push(name.to_string());
+        true
+    })
+    .unwrap();
+    assert_eq!(names, ["v", "pipe", "l", "b"]);
+}
