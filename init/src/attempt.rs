@@ -3,11 +3,13 @@
 
 use boot_config::Config;
 use boot_config::policy::{DEFAULT_REBOOTS, Emergency, OnExhausted, OnFailure, StateMissing};
-use deployment::candidates::{Candidate, Slot};
+use deployment::candidates::{Candidate, Keeper, Look, Record, RootSource};
 use deployment::ledger::Change;
+use deployment::tree::Tree;
 
 use crate::execute::{Failed, NewRoot, System, execute};
-use crate::plan::{Ledger, Plan, Scope, Selection, StateChoice};
+use crate::look::look_into_all;
+use crate::plan::{Ledger, Plan, Scope, Selection, StateChoice, Unplanned, With};
 use crate::text::Reason;
 use crate::{log, reason};
 
@@ -18,8 +20,18 @@ pub trait Boot<'a> {
 
     /// What plans are carried out on.
     fn system(&mut self) -> &mut dyn System;
-    /// Changes the boot ledger of a disk.
-    fn write_down(&mut self, disk: &str, change: Change) -> Result<(), Reason>;
+    /// Changes a boot ledger. `candidate` is the one that the change is about, if it is about one.
+    fn write_down(&mut self, keeper: &Keeper, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason>;
+    /// Takes note of the plan by which the filesystem with this number is mounted to be looked into.
+    fn looking(&mut self, plan: &Plan<'a>, number: u8);
+    /// Takes note that it is mounted.
+    fn looked(&mut self, number: u8);
+    /// What can be seen of a filesystem that was mounted to be looked into; `None` where it was not.
+    fn sysroot(&self, number: u8) -> Option<&dyn Tree>;
+    /// What can be seen of the initramfs.
+    fn initramfs(&self) -> &dyn Tree;
+    /// Takes note that something in a filesystem is no candidate.
+    fn passed_over(&mut self, what: &str, why: &Reason);
     /// Takes note of the plan that is carried out next.
     fn planned(&mut self, plan: &Plan<'a>);
     /// Takes note that the machine comes up with less than was asked for.
@@ -46,15 +58,27 @@ enum Fault {
     Boot(Reason),
 }
 
-/// Tries the candidates, with `plan` as the memory for the plan of each. An error is the reason why none could be started.
+impl Fault {
+    fn of(scope: Scope, reason: Reason) -> Self {
+        match scope {
+            Scope::Candidate => Self::Candidate(reason),
+            Scope::State => Self::State(reason),
+            Scope::Kernel => Self::Kernel(reason),
+        }
+    }
+}
+
+/// Looks into filesystems for candidates and tries all there are, with `plan` as the memory for the plan of each. An error
+/// is the reason why none could be started.
 pub fn try_all<'a, B: Boot<'a>>(
     config: &Config<'a>,
-    selection: &Selection<'a>,
+    selection: &mut Selection<'a>,
     plan: &mut Plan<'a>,
     boot: &mut B,
 ) -> Result<B::Started, Reason> {
+    let why = look_into_all(config, selection, plan, boot);
     let reboots = selection.ledger.as_ref().map_or(0, |ledger| ledger.reboots);
-    Trial { config, selection, plan, boot, reboots, failed: false, why: None }.run()
+    Trial { config, selection, plan, boot, reboots, failed: false, why }.run()
 }
 
 /// The boot so far.
@@ -67,7 +91,7 @@ struct Trial<'t, 'a, B> {
     reboots: u8,
     /// Whether a candidate has failed: the next one is a fallback.
     failed: bool,
-    /// Why the last candidate failed.
+    /// Why the last candidate failed, or why there is none.
     why: Option<Reason>,
 }
 
@@ -79,9 +103,9 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         let nothing_left = || reason!("there is no deployment to boot");
         let Some(ledger) = &self.selection.ledger else { return Err(self.why.unwrap_or_else(nothing_left)) };
         let why = self.why.take().unwrap_or_else(|| {
-            reason!("no slot of {} may boot: their tries are spent, or their priority is 0", ledger.disk)
+            reason!("no deployment of {} may boot: their tries are spent, or their priority is 0", ledger.keeper)
         });
-        log::error!("{why}; no slot is left");
+        log::error!("{why}; no deployment is left");
         let (most, good_first) = match self.config.exhausted_policy() {
             OnExhausted::Reboot(most) => (most, false),
             OnExhausted::LastGood(most) => (most, true),
@@ -130,10 +154,10 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
 
     /// Tries one candidate, and has the ledger say so before anything of it is touched.
     fn one(&mut self, candidate: &Candidate) -> Result<B::Started, Fault> {
-        let charged = candidate.slot.as_ref().filter(|slot| is_charged(slot));
-        if let Some(slot) = charged {
+        let charged = candidate.record.as_ref().filter(|record| record.is_charged());
+        if let Some(Record { keeper, entry, .. }) = charged {
             self.boot
-                .write_down(&slot.disk, Change::SpendTry(slot.entry.number))
+                .write_down(keeper, Some(candidate), Change::SpendTry(entry.number))
                 .map_err(|why| Fault::Candidate(reason!("its try cannot be written down: {why}")))?;
         }
         let mut result = self.attempt(candidate, self.failed);
@@ -146,8 +170,8 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             self.boot.degraded(why);
             result = self.attempt(candidate, false);
         }
-        if let (Err(Fault::State(_)), Some(slot)) = (&result, charged)
-            && let Err(why) = self.boot.write_down(&slot.disk, Change::RefundTry(slot.entry.number))
+        if let (Err(Fault::State(_)), Some(Record { keeper, entry, .. })) = (&result, charged)
+            && let Err(why) = self.boot.write_down(keeper, Some(candidate), Change::RefundTry(entry.number))
         {
             log::error!("{} was not at fault, but has lost a try: {why}", candidate.name);
         }
@@ -158,13 +182,9 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
     /// that is allowed.
     fn attempt(&mut self, candidate: &Candidate, fallback: bool) -> Result<B::Started, Fault> {
         let selection = self.selection;
-        let fault = match &selection.state {
-            StateChoice::Missing(which) => reason!("{which} did not appear in time"),
-            StateChoice::Unusable(why) => why.clone(),
-            state => match self.set_up(candidate, state, fallback) {
-                Err(Fault::State(reason)) => reason,
-                ended => return ended,
-            },
+        let fault = match self.set_up(candidate, &selection.state, fallback) {
+            Err(Fault::State(reason)) => reason,
+            ended => return ended,
         };
         if self.config.state_missing != StateMissing::Tmpfs {
             return Err(Fault::State(fault));
@@ -174,26 +194,38 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
     }
 
     fn set_up(&mut self, candidate: &Candidate, state: &StateChoice<'a>, fallback: bool) -> Result<B::Started, Fault> {
-        let devices = &self.selection.devices;
-        self.plan.make(self.config, candidate, state, devices, fallback).map_err(Fault::Candidate)?;
+        self.plan(candidate, state, fallback).map_err(|Unplanned { scope, reason }| Fault::of(scope, reason))?;
         self.boot.planned(self.plan);
         let root = match execute(self.plan, self.boot.system()) {
             Ok(root) => root,
             Err(Failed { leftover: Some(left), reason, .. }) => {
                 return Err(Fault::Boot(reason!("{reason}; nothing else can be tried: {left}")));
             }
-            Err(Failed { scope: Scope::Candidate, reason, .. }) => return Err(Fault::Candidate(reason)),
-            Err(Failed { scope: Scope::State, reason, .. }) => return Err(Fault::State(reason)),
-            Err(Failed { scope: Scope::Kernel, reason, .. }) => return Err(Fault::Kernel(reason)),
+            Err(Failed { scope, reason, .. }) => return Err(Fault::of(scope, reason)),
         };
         // A slot that the ledger lets boot ends the row of reboots. One that it does not must not: it may well fail.
-        if let Some(Ledger { disk, .. }) = self.selection.ledger.as_ref().filter(|_| self.reboots > 0)
+        if let Some(Ledger { keeper, .. }) = self.selection.ledger.as_ref().filter(|_| self.reboots > 0)
             && !candidate.is_last_good()
-            && let Err(why) = self.boot.write_down(disk, Change::Reboots(0))
+            && let Err(why) = self.boot.write_down(keeper, None, Change::Reboots(0))
         {
             log::error!("the count of automatic reboots stays as it is: {why}");
         }
         self.boot.start(&root, candidate).map_err(Fault::Boot)
+    }
+
+    /// Plans how a candidate is set up.
+    fn plan(&mut self, candidate: &Candidate, state: &StateChoice<'a>, fallback: bool) -> Result<(), Unplanned> {
+        let selection = self.selection;
+        let device = match &candidate.root {
+            RootSource::Tree(source) => selection.sysroots.get(usize::from(source.sysroot)).zip(Some(source.sysroot)),
+            _ => None,
+        };
+        let look = device.and_then(|(device, number)| {
+            let tree = self.boot.sysroot(number)?;
+            Some(Look { config: self.config, tree, initramfs: self.boot.initramfs(), device })
+        });
+        let with = With { look: look.as_ref(), state, devices: &selection.devices, fallback };
+        self.plan.make(self.config, candidate, &with)
     }
 
     /// Writes down one more automatic reboot, and has it done. `false` where there have been `most` of them, or where
@@ -204,7 +236,7 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         if next > most.min(ledger.most) {
             return false;
         }
-        match self.boot.write_down(&ledger.disk, Change::Reboots(next)) {
+        match self.boot.write_down(&ledger.keeper, None, Change::Reboots(next)) {
             Ok(()) => {
                 log::error!("automatic reboot {next} of {most}");
                 self.boot.then(Emergency::Reboot);
@@ -216,12 +248,6 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             }
         }
     }
-}
-
-/// Whether trying the slot takes one of its tries.
-fn is_charged(slot: &Slot) -> bool {
-    let attributes = slot.entry.attributes;
-    !attributes.successful() && attributes.tries() > 0
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@ use core::time::Duration;
 use boot_config::Config;
 use boot_config::policy::{BreakStage, Deadline, Emergency, OnFailure, StateMissing};
 use deployment::Facts;
-use deployment::candidates::{Candidate, Trust};
+use deployment::candidates::{Candidate, Keeper, MAX_SYSROOTS, Trust};
 use deployment::ledger::Change;
-use sys::process;
+use deployment::tree::Tree;
+use sys::errno::Explained;
 use sys::reserve::Reserve;
 use sys::start::Words;
+use sys::{file, process};
 
 use crate::attempt::{Boot, try_all};
 use crate::coldplug::Hotplug;
@@ -24,13 +26,14 @@ use crate::handoff::hand_over;
 use crate::history;
 use crate::kernel::Kernel;
 use crate::ledger;
-use crate::load::Tree;
-use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select};
+use crate::load::Tree as Modules;
+use crate::mounted_tree::MountedTree;
+use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select, sysroot};
 use crate::probe;
 use crate::report::Report;
 use crate::text::Reason;
 use crate::watchdog::Watchdog;
-use crate::{log, modprobe, reason};
+use crate::{log, modprobe, places, reason};
 
 /// Starts: as the first program of the machine, or as the one that the kernel asks for modules.
 pub fn run(words: Words) -> ! {
@@ -64,7 +67,7 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
     announce(&config);
     pause_at(BreakStage::Cmdline, &config);
 
-    let tree = Tree::open();
+    let tree = Modules::open();
     if let Some(mismatch) = tree.mismatch() {
         log::error!("{mismatch}; only what is built into the kernel will be found");
     }
@@ -80,7 +83,7 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
     // Whoever looks around in a shell is no hang.
     let mut watchdog = Watchdog::new(config.watchdog.filter(|_| config.break_at.is_none()));
     watchdog.keep_alive();
-    let selection =
+    let mut selection =
         Search { config: &config, tree: &tree, hotplug: &hotplug, watchdog: &mut watchdog, started }.run(facts)?;
     if watchdog.is_lacking() {
         report.degraded(reason!("there is no watchdog, though surefoot.watchdog= asks for one: a hang is not noticed"));
@@ -90,8 +93,20 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
 
     let kernel = Kernel::new(&tree, &config);
     let modprobe = modprobe.as_ref();
-    let mut attempts = Attempts { config: &config, facts, words, unlimited, modprobe, kernel, watchdog, report };
-    try_all(&config, &selection, plan, &mut attempts)
+    let initramfs = MountedTree::open("/").map_err(|errno| reason!("cannot open /: {}", Explained(errno)))?;
+    let mut attempts = Attempts {
+        config: &config,
+        facts,
+        words,
+        unlimited,
+        modprobe,
+        kernel,
+        watchdog,
+        report,
+        initramfs,
+        sysroots: Default::default(),
+    };
+    try_all(&config, &mut selection, plan, &mut attempts)
 }
 
 /// This machine, with what is at hand while candidates are tried.
@@ -104,6 +119,9 @@ struct Attempts<'b, 'a> {
     kernel: Kernel<'b>,
     watchdog: Watchdog,
     report: Report,
+    initramfs: MountedTree,
+    /// The filesystems that were looked into, by their numbers.
+    sysroots: [Option<MountedTree>; MAX_SYSROOTS],
 }
 
 impl<'a> Boot<'a> for Attempts<'_, 'a> {
@@ -113,8 +131,31 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         &mut self.kernel
     }
 
-    fn write_down(&mut self, disk: &str, change: Change) -> Result<(), Reason> {
-        ledger::write_down(disk, change)
+    fn write_down(&mut self, keeper: &Keeper, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+        ledger::write_down(keeper, candidate, change, &self.sysroots)
+    }
+
+    fn looking(&mut self, _: &Plan<'a>, _: u8) {
+        self.watchdog.keep_alive();
+    }
+
+    fn looked(&mut self, number: u8) {
+        if let Some(tree) = self.sysroots.get_mut(usize::from(number)) {
+            *tree = MountedTree::open(&sysroot(number)).ok();
+        }
+    }
+
+    fn sysroot(&self, number: u8) -> Option<&dyn Tree> {
+        let tree = self.sysroots.get(usize::from(number))?.as_ref()?;
+        Some(tree)
+    }
+
+    fn initramfs(&self) -> &dyn Tree {
+        &self.initramfs
+    }
+
+    fn passed_over(&mut self, what: &str, why: &Reason) {
+        self.report.failed(what, why);
     }
 
     fn planned(&mut self, plan: &Plan<'a>) {
@@ -152,10 +193,28 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         }
         self.report.write(root, &self.config.unknown)?;
         self.modprobe.map_or(Ok(()), Modprobe::restore)?;
+        self.leave_sysroots();
         log::info!("starting {} of {}", root.init(), root.plan().deployment);
         self.unlimited.restore();
         drop(core::mem::take(&mut self.watchdog));
         Err(hand_over(root, self.words))
+    }
+}
+
+impl Attempts<'_, '_> {
+    /// Takes away the mounts that were made to look for deployments. What the root takes from them are mounts of their own.
+    fn leave_sysroots(&mut self) {
+        for (number, tree) in (0..).zip(&mut self.sysroots) {
+            if tree.take().is_none() {
+                continue;
+            }
+            let place = sysroot(number);
+            if let Err(errno) = sys::mount::unmount_lazily(&place).and_then(|()| file::remove_directory(&place)) {
+                log::error!("{place} stays mounted: {}", Explained(errno));
+            }
+        }
+        // It is there only if there was anything to look into.
+        let _ = file::remove_directory(places::SYSROOTS);
     }
 }
 
@@ -188,7 +247,7 @@ fn pause_at(stage: BreakStage, config: &Config<'_>) {
 /// The search for the devices that the configuration needs.
 struct Search<'s, 'a> {
     config: &'s Config<'a>,
-    tree: &'s Tree,
+    tree: &'s Modules,
     hotplug: &'s Hotplug<'s>,
     watchdog: &'s mut Watchdog,
     /// When PID 1 started: the time that the kernel takes before does not count.

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use boot_config::Config;
-use deployment::candidates::{self, Candidate};
+use deployment::candidates::{self, Candidate, Keeper};
 use deployment::gpt::Attributes;
 use deployment::ledger::{self, Change, Entry};
 use deployment::{Facts, Name};
@@ -53,13 +53,16 @@ impl Choice {
         candidate: &Candidate,
         failure: Option<(&str, &str)>,
     ) {
-        let Some(slot) = &candidate.slot else { return };
-        self.disk.clone_from(&slot.disk);
-        self.chosen = Some(slot.entry.number);
-        for (index, device) in ledger::slots(facts, &slot.disk).enumerate() {
+        let Some(record) = &candidate.record else { return };
+        let number = record.entry.number;
+        if let Keeper::Table(disk) = &record.keeper {
+            self.disk.clone_from(disk);
+            self.chosen = Some(number);
+        }
+        for (index, device) in ledger::slots(facts, &self.disk).enumerate() {
             let (Some(partition), Some(mut entry)) = (&device.partition, Entry::of(device)) else { continue };
             let why = candidates::judge(config, facts, device).err();
-            if entry.number == slot.entry.number {
+            if entry.number == number {
                 entry.attributes = Change::SpendTry(entry.number).apply(entry.number, index, entry.attributes);
             }
             let label = clipped(format_args!("{}", partition.label));
@@ -74,7 +77,7 @@ impl Choice {
                 from: None,
                 reason: reason!("no slot is left that may boot, and this one was good once"),
             }),
-            None => self.spent(slot.entry.attributes),
+            None => self.spent(record.entry.attributes),
         };
         if let Some(Fallback { from, reason }) = &self.fallback {
             let from = from.as_deref().unwrap_or("what was meant");

@@ -10,20 +10,23 @@ use sys::Errno;
 use sys::copy::Depth;
 use sys::device_mapper::{Control, MAX_PARAMETERS, Target};
 use sys::errno::Explained;
-use sys::file;
+use sys::file::{self, AsFd};
 use sys::kernel_log::{MAX_RECORD, Watch};
+use sys::loop_device::{self, LoopDevice};
 use verity::{OnCorruption, OnError, Table};
 
 use crate::disk::Disk;
 use crate::execute::System;
 use crate::load::Tree;
-use crate::plan::{Action, Device, Mount, VerityDevice};
+use crate::plan::{Action, Device, LoopFile, Mount, Source, VerityDevice};
 use crate::text::{Path, Reason, below};
-use crate::verity_device::{Prepared, prepare};
+use crate::verity_device::{Content, Prepared, prepare};
 use crate::{log, mounting, new_root, path, places, reason};
 
 /// Verity devices that one boot makes: root and usr.
 const MAX_VERITY_DEVICES: usize = 2;
+/// Loop devices that one boot makes: a root image and its hash tree.
+const MAX_LOOPS: usize = 2;
 /// Most messages of the kernel that are quoted for one failure.
 const MAX_QUOTED: usize = 3;
 
@@ -33,6 +36,7 @@ pub struct Kernel<'a> {
     tree: &'a Tree,
     config: &'a Config<'a>,
     verity: Vec<Active, MAX_VERITY_DEVICES>,
+    loops: Vec<(&'static str, LoopDevice), MAX_LOOPS>,
 }
 
 /// A verity device that is there.
@@ -46,7 +50,7 @@ struct Active {
 impl<'a> Kernel<'a> {
     /// The kernel, with the modules of the initramfs.
     pub fn new(tree: &'a Tree, config: &'a Config<'a>) -> Self {
-        Self { tree, config, verity: Vec::new() }
+        Self { tree, config, verity: Vec::new(), loops: Vec::new() }
     }
 }
 
@@ -58,8 +62,32 @@ impl System for Kernel<'_> {
         self.tree.load(name, self.config)
     }
 
+    fn attach_loop(&mut self, file: &LoopFile) -> Result<(), Reason> {
+        let LoopFile { name, file, offset, size } = file;
+        let backing = mounting::open_file(file).map_err(|why| reason!("cannot open the image {why}"))?;
+        let options = loop_device::Options {
+            offset: *offset,
+            size_limit: *size,
+            read_only: true,
+            auto_clear: true,
+            ..loop_device::Options::default()
+        };
+        let device = loop_device::attach(backing.as_fd(), options)
+            .map_err(|errno| reason!("cannot make {file} a loop device: {}", Explained(errno)))?;
+        self.loops.push((*name, device)).map_err(|_| reason!("MAX_LOOPS allows {MAX_LOOPS} loop devices"))
+    }
+
+    fn detach_loop(&mut self, name: &str) -> Result<(), Reason> {
+        // Nothing else uses it any more, so that the kernel detaches the file when the handle is closed.
+        self.loops.retain(|(known, _)| *known != name);
+        Ok(())
+    }
+
     fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason> {
-        let Prepared { uuid, table } = prepare(device, &Disk::open(&device.data)?, &Disk::open(&device.hash)?)?;
+        let (data, hash) = (self.path_of(&device.data)?, self.path_of(&device.hash)?);
+        let (data_disk, hash_disk) = (Disk::open(name_of(&data))?, Disk::open(name_of(&hash))?);
+        let data = Content { reader: &data_disk, path: &data };
+        let Prepared { uuid, table } = prepare(device, data, Content { reader: &hash_disk, path: &hash })?;
         let mut unique = String::<80>::new();
         write_unique_name(&mut unique, uuid, device.name).map_err(|_| full(device.name))?;
 
@@ -98,7 +126,11 @@ impl System for Kernel<'_> {
 
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
         let watch = Watch::start().ok();
-        mounting::mount(mount).map_err(|why| {
+        let device = match &mount.source {
+            Source::Filesystem { device: device @ Device::Loop(_), .. } => Some(self.path_of(device)?),
+            _ => None,
+        };
+        mounting::mount(mount, device.as_deref()).map_err(|why| {
             let said = quote(watch.as_ref());
             reason!("cannot mount {} {} on {}: {why}{said}", mount.source.kind(), mount.source, mount.target)
         })
@@ -124,11 +156,17 @@ impl System for Kernel<'_> {
                 .map_err(|errno| reason!("cannot make the link {path} to {destination}: {}", Explained(errno))),
             Action::RecordRootDevice { device } => self.record_root_device(device),
             Action::SetCorruption { name, reaction } => self.set_corruption(name, *reaction),
+            Action::CheckSource { path } => mounting::check_source(path),
+            Action::WriteFile { path, mode, content } => file::create(path, content)
+                .and_then(|()| file::set_mode(path, *mode))
+                .map_err(|errno| reason!("cannot write {path}: {}", Explained(errno))),
             Action::CheckModules => new_root::check_modules(places::NEW_ROOT),
             // These have methods of their own.
-            Action::LoadModule { .. } | Action::ActivateVerity(_) | Action::Mount(_) | Action::CheckRoot { .. } => {
-                Ok(())
-            }
+            Action::LoadModule { .. }
+            | Action::AttachLoop(_)
+            | Action::ActivateVerity(_)
+            | Action::Mount(_)
+            | Action::CheckRoot { .. } => Ok(()),
         }
     }
 
@@ -141,10 +179,19 @@ impl System for Kernel<'_> {
 }
 
 impl Kernel<'_> {
+    /// The node of a device.
+    fn path_of(&self, device: &Device) -> Result<Path, Reason> {
+        let Device::Loop(name) = device else { return Ok(path!("{device}")) };
+        let found = self.loops.iter().find(|(known, _)| known == name);
+        let (_, found) = found.ok_or_else(|| reason!("the {device} is not there"))?;
+        Ok(path!("{}", loop_device::path(found.number)))
+    }
+
     fn record_root_device(&self, device: &Device) -> Result<(), Reason> {
         let number = match device {
             Device::Verity(name) => self.verity.iter().find(|active| active.name == *name).map(|active| active.number),
             Device::Block(name) => Some(crate::probe::number(name)),
+            Device::Loop(_) => None,
         };
         let number = number.ok_or_else(|| reason!("cannot record the root device: {device} is not there"))?;
         let link = "/run/systemd/volatile-root";
@@ -201,6 +248,11 @@ fn show(name: &str, number: DeviceNumber) -> Result<(), Reason> {
     }
     let record = udev_record(number);
     file::create(&record, b"E:DM_UDEV_PRIMARY_SOURCE_FLAG=1\n").map_err(|errno| failed(&record, errno))
+}
+
+/// The kernel's name of the device with this node.
+fn name_of(path: &str) -> &str {
+    path.strip_prefix("/dev/").unwrap_or(path)
 }
 
 fn udev_record(number: DeviceNumber) -> Path {

@@ -2,20 +2,45 @@
 
 use boot_config::Config;
 use deployment::Facts;
+use deployment::candidates::{Candidate, Keeper, RootSource};
 use deployment::discoverable::PartitionType;
 use deployment::gpt::{Gpt, RewriteError, rewrite};
 use deployment::ledger::Change;
-use deployment::read::ReadAt;
+use deployment::ledger::file::{self as ledger_file, FILE_SIZE};
+use deployment::read::{ReadAt, ReadError};
 use deployment::table::PartitionTable;
+use deployment::vpick::path_after_try;
+use deployment::write::{WriteAt, WriteError};
+use sys::Errno;
 use sys::errno::Explained;
+use sys::file::{self, AsFd, OwnedFd};
 
 use crate::disk::{Disk, WritableDisk};
+use crate::mounted_tree::MountedTree;
 use crate::text::Reason;
 use crate::{log, reason};
 
-/// Makes one change in the ledger of `disk`, and has it on the medium.
+/// Makes one change in a ledger, and has it on the medium.
 #[inline(never)]
-pub fn write_down(disk: &str, change: Change) -> Result<(), Reason> {
+pub fn write_down(
+    keeper: &Keeper,
+    candidate: Option<&Candidate>,
+    change: Change,
+    trees: &[Option<MountedTree>],
+) -> Result<(), Reason> {
+    let tree = |number: &u8| {
+        let tree = trees.get(usize::from(*number)).and_then(Option::as_ref);
+        tree.ok_or_else(|| reason!("the filesystem with the boot ledger is not mounted"))
+    };
+    match keeper {
+        Keeper::Table(disk) => write_in_table(disk, change),
+        Keeper::File(number) => write_in_file(tree(number)?, candidate, change),
+        Keeper::FileName(number) => write_in_name(tree(number)?, candidate, change),
+    }
+}
+
+/// Makes one change in the ledger of `disk`.
+fn write_in_table(disk: &str, change: Change) -> Result<(), Reason> {
     log::info!("{disk}: {change}");
     let device = WritableDisk::open(disk)?;
     rewrite(&device, device.disk.sector_size(), &mut change.edit()).map(|_| ()).map_err(|error| explain(disk, &error))
@@ -36,7 +61,7 @@ pub fn repair(config: &Config<'_>, facts: &mut Facts) -> bool {
     let Some(disk) = found.map(|device| device.name.clone()) else { return false };
     facts.remove(&disk);
     log::error!("{disk}: the first partition table is damaged; it is made anew from the second one");
-    let repaired = write_down(&disk, Change::Repair).and_then(|()| {
+    let repaired = write_in_table(&disk, Change::Repair).and_then(|()| {
         let failed =
             |errno| reason!("the kernel does not read the partition table of {disk} again: {}", Explained(errno));
         Disk::open(&disk)?.reread_partitions().map_err(failed)
@@ -55,4 +80,83 @@ fn has_slots(disk: &str) -> bool {
 
 fn explain(disk: &str, error: &RewriteError) -> Reason {
     reason!("cannot write the boot ledger of {disk}: {error}")
+}
+
+/// The ledger in the file of a filesystem.
+struct LedgerMedium {
+    file: OwnedFd,
+}
+
+impl ReadAt for LedgerMedium {
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        file::read_exact_at(self.file.as_fd(), offset, buffer).map_err(|errno| match errno {
+            // It ends there.
+            Errno::IO => ReadError::OutOfRange,
+            errno => ReadError::Device(errno.raw_os_error()),
+        })
+    }
+
+    fn size(&self) -> u64 {
+        FILE_SIZE as u64
+    }
+}
+
+impl WriteAt for LedgerMedium {
+    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        file::write_all_at(self.file.as_fd(), offset, bytes).map_err(|errno| WriteError(errno.raw_os_error()))
+    }
+
+    fn flush(&self) -> Result<(), WriteError> {
+        sys::block::flush(self.file.as_fd()).map_err(|errno| WriteError(errno.raw_os_error()))
+    }
+}
+
+/// Makes one change in the ledger of a filesystem, with a new file where there is none.
+#[inline(never)]
+fn write_in_file(tree: &MountedTree, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+    let name = candidate.map_or("", |candidate| &candidate.name);
+    log::info!("{name}{}{change}", if name.is_empty() { "" } else { ": " });
+    let failed = |errno| reason!("cannot open the boot ledger {}: {}", ledger_file::PATH, Explained(errno));
+    let directory = tree.as_fd();
+    let is_new = file::status_beneath(directory, ledger_file::PATH).is_err();
+    let opened = file::make_directory_beneath(directory, ledger_file::FOLDER, 0o700)
+        .and_then(|()| file::open_writable_beneath(directory, ledger_file::PATH, true))
+        .map_err(failed)?;
+    let medium = LedgerMedium { file: opened };
+    ledger_file::rewrite(&medium, &mut |ledger| match change {
+        Change::Reboots(count) => {
+            ledger.set_reboots(count);
+            Ok(())
+        }
+        Change::Repair => Ok(()),
+        Change::SpendTry(number) | Change::RefundTry(number) => {
+            let (attributes, _) = ledger.standing(name);
+            // What is recorded of what is gone makes way where there is no room: nothing is known of that here.
+            ledger.set(name, change.apply(number, 0, attributes), &|_| false)
+        }
+    })
+    .map_err(|error| reason!("cannot change the boot ledger {}: {error}", ledger_file::PATH))?;
+    if is_new {
+        file::sync_directory_beneath(directory, ledger_file::FOLDER)
+            .and_then(|()| file::sync_directory_beneath(directory, "."))
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Writes a try down in the name of the deployment's own file, or takes it back.
+#[inline(never)]
+fn write_in_name(tree: &MountedTree, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+    let Some(Candidate { name, root: RootSource::Tree(source), .. }) = candidate else { return Ok(()) };
+    let Some(tried) = path_after_try(&source.place) else { return Ok(()) };
+    let (from, to) = match change {
+        Change::SpendTry(_) => (source.place.as_str(), tried.as_str()),
+        Change::RefundTry(_) => (tried.as_str(), source.place.as_str()),
+        Change::Repair | Change::Reboots(_) => return Ok(()),
+    };
+    log::info!("{name}: rename {from} to {to}");
+    let folder = to.rsplit_once('/').map_or(".", |(folder, _)| folder);
+    file::rename_beneath(tree.as_fd(), from, to)
+        .and_then(|()| file::sync_directory_beneath(tree.as_fd(), folder))
+        .map_err(|errno| reason!("cannot rename {from} to {to}: {}", Explained(errno)))
 }

@@ -4,10 +4,12 @@ use core::fmt::Write as _;
 
 use heapless::String;
 use overlay::mount_options::MountFlags;
+use sys::Errno;
 use sys::errno::Explained;
-use sys::file;
-use sys::mount::{self, Attributes, Message, MountError};
+use sys::file::{self, AsFd, OwnedFd};
+use sys::mount::{self, Attributes, Message, MountError, Submounts};
 
+use crate::composefs::composefs;
 use crate::plan::{Mount, Source};
 use crate::text::{Path, Reason};
 use crate::{path, places, reason};
@@ -41,20 +43,53 @@ const KEYS: [(MountFlags, &str); 4] = [
     (MountFlags::LAZYTIME, "lazytime"),
 ];
 
-/// Makes the mount, or says why not.
-pub fn mount(mount: &Mount<'_>) -> Result<(), Reason> {
+/// Makes the mount, or says why not. `source` is the device of a filesystem, where the plan knows it by a name of its own.
+pub fn mount(mount: &Mount<'_>, source: Option<&str>) -> Result<(), Reason> {
     let attributes = ATTRIBUTES.iter().filter(|(flag, _)| mount.flags.contains(*flag));
     let attributes = attributes.fold(Attributes::NONE, |all, (_, attribute)| all.with(*attribute));
-    if let Source::Bind { directory } = &mount.source {
-        return mount::bind(directory, &mount.target, attributes).map_err(|errno| reason!("{}", Explained(errno)));
+    match &mount.source {
+        Source::Bind { directory } => return bind(directory, &mount.target, attributes),
+        Source::Composefs(source) => return composefs(source, &mount.target, attributes),
+        Source::Filesystem { .. } | Source::Tmpfs { .. } | Source::Overlay { .. } => {}
     }
     let mut options = String::<OPTIONS_CAPACITY>::new();
     options_of(mount, &mut options).map_err(|_| reason!("its options are longer than {OPTIONS_CAPACITY} bytes"))?;
     let mut options = options.split(SEPARATOR).filter(|option| !option.is_empty());
-    let source = path!("{}", mount.source);
+    let source = source.map_or_else(|| path!("{}", mount.source), |device| path!("{device}"));
     let mut message = Message::new();
     mount::filesystem(mount.source.kind(), &source, &mut options, attributes, &mount.target, &mut message)
         .map_err(|error| explain(error, &message))
+}
+
+/// Shows a directory elsewhere too. No symbolic link is followed on the way to it: others may have written it.
+fn bind(directory: &str, target: &str, attributes: Attributes) -> Result<(), Reason> {
+    let handle = open_directory(directory)?;
+    mount::bind_handle(handle.as_fd(), target, attributes, Submounts::Leave).map_err(|error| explain(error, ""))
+}
+
+/// A handle on a directory that no symbolic link leads to.
+pub fn open_directory(directory: &str) -> Result<OwnedFd, Reason> {
+    let found = file::open_directory("/")
+        .and_then(|root| file::open_directory_beneath(root.as_fd(), directory.trim_start_matches('/')));
+    found.map_err(|errno| match errno {
+        Errno::LOOP => reason!("{directory}: a symbolic link leads to it, and none is followed here"),
+        errno => reason!("{directory}: {}", Explained(errno)),
+    })
+}
+
+/// Checks that no symbolic link leads to a directory.
+pub fn check_source(directory: &str) -> Result<(), Reason> {
+    open_directory(directory).map(|_| ())
+}
+
+/// Opens a file that no symbolic link leads to.
+pub fn open_file(path: &str) -> Result<OwnedFd, Reason> {
+    let found =
+        file::open_directory("/").and_then(|root| file::open_file_beneath(root.as_fd(), path.trim_start_matches('/')));
+    found.map_err(|errno| match errno {
+        Errno::LOOP => reason!("{path}: a symbolic link leads to it, and none is followed here"),
+        errno => reason!("{path}: {}", Explained(errno)),
+    })
 }
 
 /// Checks that nothing is mounted any more where plans mount.
@@ -63,14 +98,17 @@ pub fn check_unmounted() -> Result<(), Reason> {
     file::append_text("/proc/self/mounts", &mut mounts)
         .map_err(|errno| reason!("cannot read /proc/self/mounts: {}", Explained(errno)))?;
     let target = |line: &str| -> Option<Path> { line.split(' ').nth(1).map(|target| path!("{target}")) };
-    let is_ours = |target: &Path| target.starts_with(places::NEW_ROOT) || target.starts_with(places::RUN);
+    let is_ours = |target: &Path| {
+        let in_run = target.starts_with(places::RUN) && !target.starts_with(places::SYSROOTS);
+        in_run || target.starts_with(places::NEW_ROOT)
+    };
     match mounts.lines().filter_map(target).find(is_ours) {
         Some(target) => Err(reason!("something is still mounted on {target}")),
         None => Ok(()),
     }
 }
 
-fn explain(MountError { call, errno }: MountError, message: &str) -> Reason {
+pub(crate) fn explain(MountError { call, errno }: MountError, message: &str) -> Reason {
     let separator = if message.is_empty() { "" } else { ": " };
     reason!("{call}: {}{separator}{message}", Explained(errno))
 }
@@ -81,10 +119,13 @@ fn options_of(mount: &Mount<'_>, text: &mut String<OPTIONS_CAPACITY>) -> core::f
         writeln!(text, "{key}")?;
     }
     match &mount.source {
-        Source::Filesystem { options, .. } => options.filesystem.iter().try_for_each(|option| match option.value {
-            Some(value) => writeln!(text, "{}={value}", option.name),
-            None => writeln!(text, "{}", option.name),
-        }),
+        Source::Filesystem { options, subvolume, .. } => {
+            subvolume.as_ref().map_or(Ok(()), |subvolume| writeln!(text, "subvol={subvolume}"))?;
+            options.filesystem.iter().try_for_each(|option| match option.value {
+                Some(value) => writeln!(text, "{}={value}", option.name),
+                None => writeln!(text, "{}", option.name),
+            })
+        }
         Source::Tmpfs { size, mode } => {
             writeln!(text, "mode={mode:o}")?;
             size.map_or(Ok(()), |size| writeln!(text, "size={size}"))
@@ -92,6 +133,6 @@ fn options_of(mount: &Mount<'_>, text: &mut String<OPTIONS_CAPACITY>) -> core::f
         Source::Overlay { options } => {
             options.parameters().iter().try_for_each(|(key, value)| writeln!(text, "{key}={value}"))
         }
-        Source::Bind { .. } => Ok(()),
+        Source::Bind { .. } | Source::Composefs(_) => Ok(()),
     }
 }

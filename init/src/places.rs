@@ -8,6 +8,10 @@ pub const RUN: &str = "/run/surefoot";
 pub const STATE: &str = "/run/surefoot/state";
 /// A tmpfs that holds the writable layers that live in memory.
 pub const MEMORY: &str = "/run/surefoot/memory";
+/// The filesystems that are looked into for deployments, each by its number. They are gone when the real init starts.
+pub const SYSROOTS: &str = "/run/surefoot/sysroot";
+/// Where the image of a composefs is mounted while that is put together.
+pub const COMPOSEFS: &str = "/run/surefoot/composefs";
 /// The root image where `/` is something laid over it.
 pub const IMAGE: &str = "/run/surefoot/image";
 /// The report of this boot.

@@ -153,7 +153,7 @@ impl Report {
 
 fn deployment<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
     json.member("name", &plan.deployment)?;
-    json.member("kind", plan.kind)?;
+    plan.kind.map_or(Ok(()), |kind| json.member("kind", kind))?;
     json.member("trust", if plan.trust == Trust::Verified { "verified" } else { "insecure" })?;
     let mut verity = |device: &crate::plan::VerityDevice| json.member(hash_name(device.name), device.root_hash);
     plan.steps.iter().try_for_each(|step| match &step.action {

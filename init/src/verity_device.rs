@@ -8,7 +8,7 @@ use verity::{Geometry, Superblock, Table, TableOptions, Uuid};
 
 use crate::plan::VerityDevice;
 use crate::reason;
-use crate::text::{Reason, below};
+use crate::text::Reason;
 
 /// Memory page of x86-64 in bytes: the kernel takes no larger block.
 const PAGE_SIZE: u32 = 4096;
@@ -22,13 +22,23 @@ pub struct Prepared {
     pub table: Table,
 }
 
+/// A device that is at hand.
+#[derive(Clone, Copy)]
+pub struct Content<'c> {
+    /// What is on it.
+    pub reader: &'c dyn ReadAt,
+    /// The path of its node.
+    pub path: &'c str,
+}
+
 /// Reads and checks the superblock and the top of the hash tree.
 #[inline(never)]
-pub fn prepare(device: &VerityDevice, data: &dyn ReadAt, hash: &dyn ReadAt) -> Result<Prepared, Reason> {
+pub fn prepare(device: &VerityDevice, data: Content<'_>, hash: Content<'_>) -> Result<Prepared, Reason> {
     let VerityDevice { name, root_hash, hash_offset, .. } = device;
+    let Content { reader: data, path: data_path } = data;
+    let Content { reader: hash, path: hash_path } = hash;
     let failed = |why: core::fmt::Arguments<'_>| reason!("cannot verify {name}: {why}");
-    let on_hash_device =
-        |why: core::fmt::Arguments<'_>| failed(format_args!("hash device /dev/{}: {why}", device.hash));
+    let on_hash_device = |why: core::fmt::Arguments<'_>| failed(format_args!("hash device {hash_path}: {why}"));
 
     let mut superblock = [0; SUPERBLOCK_SIZE];
     hash.read_exact_at(*hash_offset, &mut superblock)
@@ -43,9 +53,9 @@ pub fn prepare(device: &VerityDevice, data: &dyn ReadAt, hash: &dyn ReadAt) -> R
             parameters.data_block_size, parameters.hash_block_size
         )));
     }
-    check_size("data device", &device.data, data.size(), geometry.data_size())
+    check_size("data device", data_path, data.size(), geometry.data_size())
         .map_err(|why| failed(format_args!("{why}")))?;
-    check_size("hash device", &device.hash, hash.size(), geometry.hash_device_size())
+    check_size("hash device", hash_path, hash.size(), geometry.hash_device_size())
         .map_err(|why| failed(format_args!("{why}")))?;
 
     let options = TableOptions {
@@ -53,8 +63,7 @@ pub fn prepare(device: &VerityDevice, data: &dyn ReadAt, hash: &dyn ReadAt) -> R
         check_at_most_once: device.check_at_most_once,
         ..TableOptions::default()
     };
-    let paths = (below("/dev", &device.data), below("/dev", &device.hash));
-    let table = Table::new(&geometry, *root_hash, &paths.0, &paths.1, options)
+    let table = Table::new(&geometry, *root_hash, data_path, hash_path, options)
         .map_err(|error| failed(format_args!("{error}")))?;
 
     let (data_size, hash_size) = (u64::from(parameters.data_block_size), u64::from(parameters.hash_block_size));
@@ -69,17 +78,15 @@ pub fn prepare(device: &VerityDevice, data: &dyn ReadAt, hash: &dyn ReadAt) -> R
         .map_err(|error| failed(format_args!("{error}")))?;
     if !verdict.is_sound() {
         return Err(reason!(
-            "cannot verify {name}: data /dev/{}, hash /dev/{}, root hash {root_hash}: {verdict}",
-            device.data,
-            device.hash
+            "cannot verify {name}: data {data_path}, hash {hash_path}, root hash {root_hash}: {verdict}"
         ));
     }
     Ok(Prepared { uuid: superblock.uuid, table })
 }
 
-fn check_size(role: &str, name: &str, size: u64, needed: u64) -> Result<(), Reason> {
+fn check_size(role: &str, path: &str, size: u64, needed: u64) -> Result<(), Reason> {
     if size >= needed {
         return Ok(());
     }
-    Err(reason!("{role} /dev/{name} is too short: the hash tree's superblock asks for {needed} bytes, it has {size}"))
+    Err(reason!("{role} {path} is too short: the hash tree's superblock asks for {needed} bytes, it has {size}"))
 }

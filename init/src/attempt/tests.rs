@@ -6,13 +6,13 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use boot_config::Sources;
-use deployment::candidates::{CandidateName, Kind, RootSource, Slot, Standing, Trust, VeritySource};
+use deployment::candidates::{CandidateName, Keeper, Kind, Order, Record, RootSource, Standing, Trust, VeritySource};
 use deployment::gpt::Attributes;
 use deployment::ledger::Entry;
 use deployment::{FilesystemKind, Name};
 
 use super::*;
-use crate::plan::{Action, Mount, TypeName, VerityDevice};
+use crate::plan::{Action, LoopFile, Mount, TypeName, VerityDevice};
 use crate::text::Path;
 
 const ROOT: &str = "surefoot.roothash=0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210";
@@ -41,9 +41,25 @@ impl Boot<'_> for Machine {
         self
     }
 
-    fn write_down(&mut self, disk: &str, change: Change) -> Result<(), Reason> {
-        self.log.push(format!("{disk}: {change}"));
+    fn write_down(&mut self, keeper: &Keeper, _: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+        self.log.push(format!("{keeper}: {change}"));
         if self.fails("ledger") { Err(reason!("read-only disk")) } else { Ok(()) }
+    }
+
+    fn looking(&mut self, _: &Plan<'_>, _: u8) {}
+
+    fn looked(&mut self, _: u8) {}
+
+    fn sysroot(&self, _: u8) -> Option<&dyn Tree> {
+        None
+    }
+
+    fn initramfs(&self) -> &dyn Tree {
+        unreachable!("nothing is looked into")
+    }
+
+    fn passed_over(&mut self, what: &str, why: &Reason) {
+        self.log.push(format!("passed over {what}: {why}"));
     }
 
     fn planned(&mut self, plan: &Plan<'_>) {
@@ -76,8 +92,20 @@ impl System for Machine {
         Ok(())
     }
 
+    fn attach_loop(&mut self, _: &LoopFile) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn detach_loop(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
     fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason> {
-        if self.corrupt.contains(&device.data.as_str()) { Err(reason!("corrupt")) } else { Ok(()) }
+        if self.corrupt.iter().any(|corrupt| device.data.to_string() == format!("/dev/{corrupt}")) {
+            Err(reason!("corrupt"))
+        } else {
+            Ok(())
+        }
     }
 
     fn deactivate_verity(&mut self, _: &str) -> Result<(), Reason> {
@@ -112,7 +140,7 @@ fn slot(name: &'static str, tries: u8, good: bool, standing: Standing) -> Candid
     let attributes = Attributes(0).with_priority(1).with_tries(tries).with_successful(good);
     Candidate {
         name: CandidateName::try_from(name).unwrap(),
-        kind: Kind::Slot,
+        kind: Kind::SLOT,
         root: RootSource::Verity(VeritySource {
             data: device(name),
             hash: device("tree"),
@@ -122,7 +150,13 @@ fn slot(name: &'static str, tries: u8, good: bool, standing: Standing) -> Candid
         }),
         usr: None,
         trust: Trust::Verified,
-        slot: Some(Slot { disk: device("vda"), entry: Entry { number, attributes }, standing }),
+        record: Some(Record {
+            keeper: Keeper::Table(device("vda")),
+            entry: Entry { number, attributes },
+            standing,
+            counted: true,
+        }),
+        order: Order::default(),
     }
 }
 
@@ -142,12 +176,12 @@ fn last_good(name: &'static str) -> Candidate {
 fn boot(words: &str, slots: Vec<Candidate>, reboots: u8, mut machine: Machine) -> (Result<String, String>, Machine) {
     let cmdline = format!("{ROOT} {words}");
     let config = Config::parse(Sources { cmdline: &cmdline, ..Sources::default() }).unwrap();
-    let ledger = Ledger { disk: Name::try_from("vda").unwrap(), reboots, most: 15 };
+    let ledger = Ledger { keeper: Keeper::Table(Name::try_from("vda").unwrap()), reboots, most: 15 };
     let kind = TypeName::try_from("ext4").unwrap();
     let state = StateChoice::Device { name: Name::try_from("vdb").unwrap(), kind, options: None };
-    let selection = Selection::of(slots.into_iter().collect(), state, Some(ledger));
+    let mut selection = Selection::of(slots.into_iter().collect(), state, Some(ledger));
     let mut plan = Box::new(Plan::new());
-    let ended = try_all(&config, &selection, &mut plan, &mut machine).map_err(|why| why.to_string());
+    let ended = try_all(&config, &mut selection, &mut plan, &mut machine).map_err(|why| why.to_string());
     (ended, machine)
 }
 
@@ -257,7 +291,7 @@ fn what_was_good_once_is_there_in_the_end_or_at_once() {
 #[test]
 fn nothing_at_all_is_said_in_words() {
     let (ended, followed, _) = exhausted("surefoot.on-exhausted=poweroff", Vec::new(), 0);
-    assert_eq!(ended.unwrap_err(), "no slot of vda may boot: their tries are spent, or their priority is 0");
+    assert_eq!(ended.unwrap_err(), "no deployment of vda may boot: their tries are spent, or their priority is 0");
     assert_eq!(followed, Some(Emergency::Poweroff));
     for (word, emergency) in [("shell", Emergency::Shell), ("halt", Emergency::Halt)] {
         let words = format!("surefoot.on-exhausted={word}");

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::plan::{Action, Mount, Plan, Scope, Step, VerityDevice};
+use crate::plan::{Action, LoopFile, Mount, Plan, Scope, Step, VerityDevice};
 use crate::text::{Path, Reason};
 use crate::{log, reason};
 
@@ -10,6 +10,10 @@ use crate::{log, reason};
 pub trait System {
     /// Makes a kernel module available.
     fn load_module(&mut self, name: &str) -> Result<(), Reason>;
+    /// Makes a part of a file a block device.
+    fn attach_loop(&mut self, file: &LoopFile) -> Result<(), Reason>;
+    /// Gives a file's block device back.
+    fn detach_loop(&mut self, name: &str) -> Result<(), Reason>;
     /// Makes a dm-verity device.
     fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason>;
     /// Removes a dm-verity device.
@@ -66,15 +70,7 @@ impl fmt::Display for Failed {
 
 /// Carries out `plan` step by step. Where one fails, everything that was made is undone in reverse order.
 pub fn execute<'p, 'a>(plan: &'p Plan<'a>, system: &mut dyn System) -> Result<NewRoot<'p, 'a>, Failed> {
-    let mut init = None;
-    for (number, step) in plan.steps.iter().enumerate() {
-        log::debug!("step {}: {step}", number + 1);
-        if let Err(reason) = perform(&step.action, system, &mut init) {
-            undo(plan.steps.get(..number).unwrap_or_default(), system);
-            let leftover = system.check_undone().err();
-            return Err(Failed { step: number, scope: step.scope, reason, leftover });
-        }
-    }
+    let init = carry_out(&plan.steps, system)?;
     // Every plan checks its root; one that does not is a fault of ours, and must not boot.
     let unchecked = || Failed {
         step: plan.steps.len(),
@@ -83,6 +79,20 @@ pub fn execute<'p, 'a>(plan: &'p Plan<'a>, system: &mut dyn System) -> Result<Ne
         leftover: Some(reason!("it is still set up")),
     };
     init.map(|init| NewRoot { plan, init }).ok_or_else(unchecked)
+}
+
+/// Carries out `steps`, and gives the init of a root that they check.
+pub fn carry_out(steps: &[Step<'_>], system: &mut dyn System) -> Result<Option<Path>, Failed> {
+    let mut init = None;
+    for (number, step) in steps.iter().enumerate() {
+        log::debug!("step {}: {step}", number + 1);
+        if let Err(reason) = perform(&step.action, system, &mut init) {
+            undo(steps.get(..number).unwrap_or_default(), system);
+            let leftover = system.check_undone().err();
+            return Err(Failed { step: number, scope: step.scope, reason, leftover });
+        }
+    }
+    Ok(init)
 }
 
 /// Undoes all of a plan that was carried out.
@@ -99,6 +109,7 @@ fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>
             }
             result => result,
         },
+        Action::AttachLoop(file) => system.attach_loop(file),
         Action::ActivateVerity(device) => system.activate_verity(device),
         Action::Mount(mount) => system.mount(mount),
         Action::CheckRoot { init: wanted } => {
@@ -114,6 +125,7 @@ fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>
 fn undo(steps: &[Step<'_>], system: &mut dyn System) {
     for step in steps.iter().rev() {
         let result = match &step.action {
+            Action::AttachLoop(file) => system.detach_loop(file.name),
             Action::ActivateVerity(device) => system.deactivate_verity(device.name),
             Action::Mount(mount) => system.unmount(&mount.target),
             // Modules stay: the next candidate is likely to want them. Directories and links under /run and on the

@@ -5,11 +5,11 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use boot_config::{Config, Sources};
-use deployment::candidates::{Candidate, CandidateName, Kind, RootSource, Trust, VeritySource};
+use deployment::candidates::{Candidate, CandidateName, Kind, Order, RootSource, Trust, VeritySource};
 use deployment::{FilesystemKind, Name};
 
 use super::*;
-use crate::plan::{Plan, StateChoice, TypeName};
+use crate::plan::{LoopFile, Plan, StateChoice, TypeName, With};
 
 /// A kernel that writes down what it is asked for, and refuses one request.
 #[derive(Default)]
@@ -39,6 +39,14 @@ impl Recorder {
 impl System for Recorder {
     fn load_module(&mut self, name: &str) -> Result<(), Reason> {
         self.request(format!("module {name}"))
+    }
+
+    fn attach_loop(&mut self, file: &LoopFile) -> Result<(), Reason> {
+        self.request(format!("loop {}", file.name))
+    }
+
+    fn detach_loop(&mut self, name: &str) -> Result<(), Reason> {
+        self.undo(format!("loop {name}"))
     }
 
     fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason> {
@@ -75,7 +83,7 @@ fn candidate() -> Candidate {
     let name = |name: &str| Name::try_from(name).unwrap();
     Candidate {
         name: CandidateName::try_from("demo").unwrap(),
-        kind: Kind::Configured,
+        kind: Kind::CONFIGURED,
         root: RootSource::Verity(VeritySource {
             data: name("vda1"),
             hash: name("vda2"),
@@ -85,7 +93,8 @@ fn candidate() -> Candidate {
         }),
         usr: None,
         trust: Trust::Verified,
-        slot: None,
+        record: None,
+        order: Order::default(),
     }
 }
 
@@ -99,7 +108,8 @@ fn usual(cmdline: &str, run: impl FnOnce(&Plan<'_>)) {
     };
     let candidate = candidate();
     let mut plan = Plan::new();
-    plan.make(&config, &candidate, &state, &[], false).unwrap();
+    let with = With { look: None, state: &state, devices: &[], fallback: false };
+    plan.make(&config, &candidate, &with).unwrap();
     run(&plan);
 }
 

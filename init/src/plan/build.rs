@@ -1,15 +1,19 @@
 //! From a candidate and a place for its writable layers to the steps.
 
 use boot_config::Config;
+use boot_config::config::FilesystemConfig;
 use boot_config::policy::{AccessMode, Corruption};
 use deployment::FilesystemKind;
-use deployment::candidates::{Candidate, CandidateName, Insecurity, Kind, RootSource, Trust, UsrSource, VeritySource};
+use deployment::candidates::{
+    Candidate, CandidateName, DeviceSource, Insecurity, Kind, Look, RootSource, Trust, UsrSource, VeritySource,
+};
 use heapless::Vec;
 use overlay::layers::RootLayer;
 use overlay::mount_options::MountFlags;
 use overlay::policy::{layers, root_layer};
 
 use super::layer;
+use super::recipe::{self, Provided};
 use super::select::{LayerDevice, StateChoice};
 use super::step::{Action, Device, Mount, Scope, Source, Step, TypeName, VerityDevice};
 use crate::text::{self, Path, Reason, below};
@@ -47,8 +51,8 @@ const USR_LINKS: [(&str, &str); 4] =
 pub struct Plan<'a> {
     /// The candidate's name.
     pub deployment: CandidateName,
-    /// How it was found.
-    pub kind: Kind,
+    /// How it was found; `None` in a plan that sets up nothing, all of whose bytes are zero.
+    pub kind: Option<Kind>,
     /// Whether everything that is started is vouched for.
     pub trust: Trust,
     /// The steps.
@@ -60,37 +64,32 @@ impl<'a> Plan<'a> {
     pub const fn new() -> Self {
         Self {
             deployment: CandidateName::new(),
-            kind: Kind::Configured,
+            kind: None,
             trust: Trust::Insecure(Insecurity::Root),
             steps: Vec::new(),
         }
     }
 
-    /// Makes it the plan that sets up `candidate`, with its writable layers on `state`. A fallback must have modules for the
-    /// kernel that runs, which may have come with another deployment.
-    pub fn make(
-        &mut self,
-        config: &Config<'a>,
-        candidate: &Candidate,
-        state: &StateChoice<'a>,
-        devices: &[LayerDevice<'a>],
-        fallback: bool,
-    ) -> Result<(), Reason> {
+    /// Makes it the plan that sets up a candidate. An error says whom it speaks against.
+    pub fn make(&mut self, config: &Config<'a>, candidate: &Candidate, with: &With<'_, 'a>) -> Result<(), Unplanned> {
         self.deployment.clone_from(&candidate.name);
-        self.kind = candidate.kind;
+        self.kind = Some(candidate.kind);
         self.trust = candidate.trust;
         self.steps.clear();
         let steps = &mut self.steps;
         let mut builder = Builder { config, candidate, scope: Scope::Candidate, steps, memory_layers: None };
-        builder.root()?;
-        builder.usr()?;
-        if fallback {
-            builder.scope = Scope::Kernel;
-            builder.push(Action::CheckModules)?;
-            builder.scope = Scope::Candidate;
-        }
-        builder.layers(state, devices)?;
-        builder.finish()
+        builder.all(with).map_err(|reason| Unplanned { scope: builder.scope, reason })
+    }
+
+    /// Makes it the plan that mounts a filesystem in which deployments are looked for.
+    pub fn make_look(&mut self, config: &Config<'a>, source: &DeviceSource, number: u8) -> Result<(), Reason> {
+        self.steps.clear();
+        self.deployment = CandidateName::new();
+        // Nothing of a candidate plays a part here.
+        let nothing = Candidate::nothing();
+        let steps = &mut self.steps;
+        let mut builder = Builder { config, candidate: &nothing, scope: Scope::Candidate, steps, memory_layers: None };
+        builder.look(source, number)
     }
 
     /// Whether its writable layers are on a device, so that what is written there is kept.
@@ -113,10 +112,32 @@ impl Default for Plan<'_> {
     }
 }
 
+/// What a candidate is set up with.
+pub struct With<'w, 'a> {
+    /// The filesystem that holds it, where it lies in one.
+    pub look: Option<&'w Look<'w>>,
+    /// Where its writable layers go.
+    pub state: &'w StateChoice<'a>,
+    /// The devices that are mounted on directories of their own.
+    pub devices: &'w [LayerDevice<'a>],
+    /// Whether something else was meant: then it must have modules for the kernel that runs, which may have come with
+    /// another deployment.
+    pub fallback: bool,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unplanned {
+    /// Whom it speaks against.
+    pub scope: Scope,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
 /// A plan in the making.
 pub(super) struct Builder<'b, 'a> {
     pub(super) config: &'b Config<'a>,
-    candidate: &'b Candidate,
+    pub(super) candidate: &'b Candidate,
     /// Whom the steps that are added now are charged to.
     pub(super) scope: Scope,
     steps: &'b mut Vec<Step<'a>, MAX_STEPS>,
@@ -142,9 +163,41 @@ impl<'a> Builder<'_, 'a> {
         self.push(Action::LoadModule { name, required })
     }
 
-    /// The root image, at `/sysroot` or where a root in memory takes its parts from.
     #[inline(never)]
-    fn root(&mut self) -> Result<(), Reason> {
+    fn all(&mut self, with: &With<'_, 'a>) -> Result<(), Reason> {
+        let provided = self.root(with.look)?;
+        self.usr()?;
+        if with.fallback {
+            self.scope = Scope::Kernel;
+            self.push(Action::CheckModules)?;
+            self.scope = Scope::Candidate;
+        }
+        let layers = layers(self.config, &self.candidate.name, &provided).map_err(|error| reason!("{error}"))?;
+        layer::add(self, &layers, with.state, with.devices)?;
+        self.finish()
+    }
+
+    /// A filesystem in which deployments are looked for. Nothing in it is started, so that no flag of the mount is needed
+    /// by what lies there; the parts of a root are mounts of their own.
+    fn look(&mut self, source: &DeviceSource, number: u8) -> Result<(), Reason> {
+        let place = recipe::sysroot(number);
+        for directory in [text::path(places::SYSROOTS), place.clone()] {
+            self.make_directory(directory, layer::PRIVATE)?;
+        }
+        let device = Device::Block(source.device.clone());
+        if source.filesystem == Some(FilesystemKind::Btrfs) {
+            self.load_module("btrfs", true)?;
+            return self.subvolume(device, text::path("/"), layer::STATE_FLAGS, &place);
+        }
+        let kind = super::filesystem_type(&device, source.filesystem, self.config.root.filesystem)?;
+        self.filesystem_of_type(device, Some(&kind), &FilesystemConfig::default(), layer::STATE_FLAGS, &place)
+    }
+
+    /// The root image, at `/sysroot` or where a root in memory takes its parts from. Gives the directories that a deployment
+    /// brings itself.
+    #[inline(never)]
+    fn root(&mut self, look: Option<&Look<'_>>) -> Result<Provided, Reason> {
+        let mut provided = Provided::new();
         let candidate = self.candidate;
         let layer = root_layer(self.config);
         let place = if layer == RootLayer::Plain { places::NEW_ROOT } else { places::IMAGE };
@@ -160,13 +213,19 @@ impl<'a> Builder<'_, 'a> {
                 Some(device)
             }
             RootSource::Memory => None,
+            RootSource::Tree(source) => {
+                let look = look.ok_or_else(|| reason!("the filesystem that holds it was not looked into"))?;
+                provided = recipe::root(self, source, look, place)?;
+                Some(Device::Block(source.device.clone()))
+            }
         };
         match layer {
-            RootLayer::Plain => return Ok(()),
+            RootLayer::Plain => return Ok(provided),
             RootLayer::TmpfsOverlay => layer::over_root(self)?,
             RootLayer::TmpfsWithUsr => self.memory_root(device.is_some())?,
         }
-        device.map_or(Ok(()), |device| self.push(Action::RecordRootDevice { device }))
+        device.map_or(Ok(()), |device| self.push(Action::RecordRootDevice { device }))?;
+        Ok(provided)
     }
 
     /// An empty root in memory, with the image's `/usr` in it.
@@ -205,55 +264,61 @@ impl<'a> Builder<'_, 'a> {
         }
     }
 
-    /// A verity device with its mount.
+    /// A verity device on two partitions, with its mount.
     fn verity_mount(
         &mut self,
         name: &'static str,
         source: &VeritySource,
-        filesystem: &boot_config::config::FilesystemConfig<'a>,
+        filesystem: &FilesystemConfig<'a>,
         place: &str,
     ) -> Result<Device, Reason> {
-        self.load_module("dm-verity", true)?;
-        self.load_module(
-            &crate::text::clipped::<{ super::step::TYPE_CAPACITY }>(format_args!(
-                "crypto-{}",
-                source.root_hash.algorithm()
-            )),
-            false,
-        )?;
-        self.push(Action::ActivateVerity(VerityDevice {
+        let device = VerityDevice {
             name,
-            data: source.data.clone(),
-            hash: source.hash.clone(),
+            data: Device::Block(source.data.clone()),
+            hash: Device::Block(source.hash.clone()),
             hash_offset: source.options.hash_offset,
             root_hash: source.root_hash,
             ignore_zero_blocks: source.options.ignore_zero_blocks,
             check_at_most_once: source.options.check_at_most_once,
-        }))?;
-        let device = Device::Verity(name);
-        self.filesystem(device.clone(), source.filesystem, filesystem, true, place)?;
-        Ok(device)
+        };
+        self.verity(device, source.filesystem, filesystem, place)?;
+        Ok(Device::Verity(name))
+    }
+
+    /// A verity device with its mount.
+    #[inline(never)]
+    pub(super) fn verity(
+        &mut self,
+        device: VerityDevice,
+        found: Option<FilesystemKind>,
+        filesystem: &FilesystemConfig<'a>,
+        place: &str,
+    ) -> Result<(), Reason> {
+        let name = device.name;
+        self.load_module("dm-verity", true)?;
+        self.load_module(
+            &crate::text::clipped::<{ super::step::TYPE_CAPACITY }>(format_args!(
+                "crypto-{}",
+                device.root_hash.algorithm()
+            )),
+            false,
+        )?;
+        self.push(Action::ActivateVerity(device))?;
+        self.filesystem(Device::Verity(name), found, filesystem, true, place)
     }
 
     /// The mount of a filesystem on a device, of the type that the command line names or that its superblock tells.
-    fn filesystem(
+    pub(super) fn filesystem(
         &mut self,
         device: Device,
         found: Option<FilesystemKind>,
-        named: &boot_config::config::FilesystemConfig<'a>,
+        named: &FilesystemConfig<'a>,
         read_only: bool,
         place: &str,
     ) -> Result<(), Reason> {
         let kind = super::filesystem_type(&device, found, named.filesystem)?;
         let mode = if read_only { MountFlags::RDONLY } else { MountFlags::NONE };
         self.filesystem_of_type(device, Some(&kind), named, mode, place)
-    }
-
-    /// The writable directories.
-    #[inline(never)]
-    fn layers(&mut self, state: &StateChoice<'a>, devices: &[LayerDevice<'a>]) -> Result<(), Reason> {
-        let layers = layers(self.config, &self.candidate.name).map_err(|error| reason!("{error}"))?;
-        layer::add(self, &layers, state, devices)
     }
 
     /// The checks at the end, and what shall hold from the hand-over on.
@@ -264,7 +329,7 @@ impl<'a> Builder<'_, 'a> {
         let candidate = self.candidate;
         let root = match &candidate.root {
             RootSource::Verity(source) => Some(("root", source)),
-            RootSource::Plain(_) | RootSource::Memory => None,
+            RootSource::Plain(_) | RootSource::Memory | RootSource::Tree(_) => None,
         };
         let usr = match &candidate.usr {
             Some(UsrSource::Verity(source)) => Some(("usr", source)),

@@ -1,6 +1,7 @@
 //! The steps that make directories of the new root writable.
 
 use boot_config::config::FilesystemConfig;
+use deployment::FilesystemKind;
 use overlay::layers::{Layer, LayerKind, UPPER, Upper, WORK, needs_state};
 use overlay::mount_options::{MountFlags, MountOptions};
 use overlay::options::OverlayOptions;
@@ -12,13 +13,13 @@ use crate::text::{self, Path, Reason, below};
 use crate::{path, places, reason};
 
 /// The flags of the state device's own mount. What a directory of it needs beyond them, its own mount says.
-const STATE_FLAGS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
+pub(super) const STATE_FLAGS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 /// Permissions of a directory or tmpfs whose layers nobody but root looks into.
-const PRIVATE: u32 = 0o700;
+pub(super) const PRIVATE: u32 = 0o700;
 /// Permissions of an upper directory's neighbour, which overlayfs uses alone.
 const WORK_MODE: u32 = 0o700;
 /// Permissions of any other directory.
-const PUBLIC: u32 = 0o755;
+pub(super) const PUBLIC: u32 = 0o755;
 
 /// Adds the steps for `layers`, in their order.
 #[inline(never)]
@@ -52,7 +53,8 @@ pub(super) fn add<'a>(
                     }
                     Upper::Memory => builder.memory_directory()?,
                 };
-                over(builder, &target, &target, &directory, layer.flags)?;
+                let (upper, work) = (below(&directory, UPPER), below(&directory, WORK));
+                over(builder, &target, &target, upper, work, layer.flags)?;
             }
             LayerKind::Bind { source, copy_from_root } => {
                 builder.scope = Scope::State;
@@ -85,18 +87,19 @@ pub(super) fn over_root(builder: &mut Builder<'_, '_>) -> Result<(), Reason> {
     builder.load_module("overlay", true)?;
     builder.memory()?;
     let directory = builder.memory_directory()?;
-    over(builder, places::IMAGE, places::NEW_ROOT, &directory, MountFlags::NONE)
+    let (upper, work) = (below(&directory, UPPER), below(&directory, WORK));
+    over(builder, places::IMAGE, places::NEW_ROOT, upper, work, MountFlags::NONE)
 }
 
-/// An overlay on `target` with its upper and work directories in `directory`.
-fn over(
+/// An overlay on `target` with these upper and work directories.
+pub(super) fn over(
     builder: &mut Builder<'_, '_>,
     lower: &str,
     target: &str,
-    directory: &str,
+    upper: Path,
+    work: Path,
     flags: MountFlags,
 ) -> Result<(), Reason> {
-    let (upper, work) = (below(directory, UPPER), below(directory, WORK));
     let options = OverlayOptions::new(lower, &upper, &work)
         .map_err(|error| reason!("cannot lay a writable directory over {lower}: {error}"))?;
     // The top of an overlay shows the owner and permissions of its upper directory.
@@ -109,9 +112,11 @@ fn over(
 #[inline(never)]
 fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> Result<(), Reason> {
     builder.make_directory(text::path(places::STATE), PUBLIC)?;
+    if *state != StateChoice::Memory {
+        builder.scope = Scope::State;
+    }
     match state {
         StateChoice::Device { name, kind, options } => {
-            builder.scope = Scope::State;
             let mut named = FilesystemConfig::default();
             if let Some(options) = options {
                 named.options.push(options).map_err(|_| reason!("the state device's options do not fit"))?;
@@ -123,7 +128,7 @@ fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> R
             let source = Source::Tmpfs { size: None, mode: PUBLIC };
             builder.push(Action::Mount(Mount { source, target: text::path(places::STATE), flags: STATE_FLAGS }))
         }
-        StateChoice::Missing(which) => Err(reason!("{which} is not there")),
+        StateChoice::Missing(which) => Err(reason!("{which} did not appear in time")),
         StateChoice::Unusable(why) => Err(why.clone()),
         StateChoice::None => Err(reason!("no state device was looked for, though the layers need one")),
     }
@@ -162,9 +167,14 @@ fn bind_source(
     Ok(directory)
 }
 
+fn mount_options<'a>(device: &Device, named: &FilesystemConfig<'a>) -> Result<MountOptions<'a>, Reason> {
+    MountOptions::parse(named.options.iter().copied())
+        .map_err(|error| reason!("cannot mount {device} with the options that are given: {error}"))
+}
+
 impl<'a> Builder<'_, 'a> {
     /// The tmpfs that holds layers in memory; planned once.
-    fn memory(&mut self) -> Result<(), Reason> {
+    pub(super) fn memory(&mut self) -> Result<(), Reason> {
         if self.memory_layers.is_some() {
             return Ok(());
         }
@@ -175,7 +185,7 @@ impl<'a> Builder<'_, 'a> {
     }
 
     /// A new directory for one layer in memory.
-    fn memory_directory(&mut self) -> Result<Path, Reason> {
+    pub(super) fn memory_directory(&mut self) -> Result<Path, Reason> {
         let number = self.memory_layers.map_or(1, |made| made.saturating_add(1));
         self.memory_layers = Some(number);
         let directory = path!("{}/{number}", places::MEMORY);
@@ -194,10 +204,25 @@ impl<'a> Builder<'_, 'a> {
     ) -> Result<(), Reason> {
         let kind = super::filesystem_type(&device, None, kind)?;
         self.load_module(&kind, true)?;
-        let options = MountOptions::parse(named.options.iter().copied())
-            .map_err(|error| reason!("cannot mount {device} with the options that are given: {error}"))?;
+        let options = mount_options(&device, named)?;
         let flags = options.set.union(flags);
-        let source = Source::Filesystem { device, kind, options };
+        let source = Source::Filesystem { device, kind, options, subvolume: None };
+        self.push(Action::Mount(Mount { source, target: text::path(place), flags }))
+    }
+
+    /// A subvolume of a btrfs that is mounted by itself. It is not for `rootflags=` to choose another one.
+    pub(super) fn subvolume(
+        &mut self,
+        device: Device,
+        subvolume: Path,
+        flags: MountFlags,
+        place: &str,
+    ) -> Result<(), Reason> {
+        let mut options = mount_options(&device, &self.config.root)?;
+        options.filesystem.retain(|option| !matches!(option.name, "subvol" | "subvolid"));
+        let flags = options.set.union(flags);
+        let kind = super::filesystem_type(&device, Some(FilesystemKind::Btrfs), None)?;
+        let source = Source::Filesystem { device, kind, options, subvolume: Some(subvolume) };
         self.push(Action::Mount(Mount { source, target: text::path(place), flags }))
     }
 }

@@ -3,6 +3,7 @@
 
 mod build;
 mod layer;
+mod recipe;
 mod select;
 mod step;
 #[cfg(test)]
@@ -12,9 +13,12 @@ mod timeout;
 use boot_config::Config;
 use deployment::FilesystemKind;
 
-pub use build::{MAX_STEPS, Plan};
+pub use build::{MAX_STEPS, Plan, Unplanned, With};
+pub use recipe::sysroot;
 pub use select::{LayerDevice, Ledger, Selection, StateChoice, select};
-pub use step::{Action, Device, Mount, Options, Scope, Source, Step, TypeName, VerityDevice};
+pub use step::{
+    Action, ComposefsSource, Device, LoopFile, Mount, Options, Scope, Source, Step, TypeName, VerityDevice,
+};
 pub use timeout::out_of_time;
 
 use crate::reason;

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use boot_config::policy::StateDevice;
 use boot_config::{Config, DeviceSpec};
-use deployment::candidates::{self, Candidate, CandidateError, MAX_CANDIDATES};
+use deployment::candidates::{self, CandidateError, Candidates, Keeper, Refusal, Sysroots};
 use deployment::{Facts, Name, ledger};
 use heapless::Vec;
 use overlay::layers::{Layer, LayerKind, MAX_LAYERS, needs_state};
@@ -50,8 +50,10 @@ pub struct LayerDevice<'a> {
 /// What can be booted.
 #[derive(Clone, Debug)]
 pub struct Selection<'a> {
-    /// The candidates, best first; none as long as devices are missing.
-    pub candidates: Vec<Candidate, MAX_CANDIDATES>,
+    /// The candidates, best first; none as long as devices are missing. Those in filesystems are not among them yet.
+    pub candidates: Candidates,
+    /// The filesystems to look into for more.
+    pub sysroots: Sysroots,
     /// Where their layers go.
     pub state: StateChoice<'a>,
     /// The devices that are mounted on directories of their own.
@@ -60,28 +62,37 @@ pub struct Selection<'a> {
     pub ledger: Option<Ledger>,
     /// The devices that are lacking, as a text.
     lacking: Reason,
+    /// Whether the state device is worth waiting for.
+    waits_for_state: bool,
 }
+
+/// What stands for the name of a deployment that is not known yet.
+const SOME_NAME: &str = "deployment";
 
 /// The boot ledger of this boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
-    /// The disk whose partition table holds it.
-    pub disk: Name,
+    /// What holds it.
+    pub keeper: Keeper,
     /// How often in a row the machine has rebooted by itself because nothing could be booted.
     pub reboots: u8,
     /// The largest number that can be written down.
     pub most: u8,
 }
 
+impl Ledger {
+    /// The disk whose partition table it is.
+    fn disk(&self) -> Option<&str> {
+        if let Keeper::Table(disk) = &self.keeper { Some(disk) } else { None }
+    }
+}
+
 #[cfg(test)]
 impl<'a> Selection<'a> {
     /// One that lacks nothing.
-    pub(crate) fn of(
-        candidates: Vec<Candidate, MAX_CANDIDATES>,
-        state: StateChoice<'a>,
-        ledger: Option<Ledger>,
-    ) -> Self {
-        Self { candidates, state, devices: Vec::new(), ledger, lacking: Reason::default() }
+    pub(crate) fn of(candidates: Candidates, state: StateChoice<'a>, ledger: Option<Ledger>) -> Self {
+        let (devices, sysroots) = (Vec::new(), Sysroots::new());
+        Self { candidates, sysroots, state, devices, ledger, lacking: Reason::default(), waits_for_state: true }
     }
 }
 
@@ -89,7 +100,9 @@ impl Selection<'_> {
     /// What is waited for; `None` where all is there.
     pub fn missing(&self) -> Option<Reason> {
         let mut text = self.lacking.clone();
-        if let StateChoice::Missing(state) = &self.state {
+        if self.waits_for_state
+            && let StateChoice::Missing(state) = &self.state
+        {
             let _ = write!(text, "{}{state}", if text.is_empty() { "" } else { ", " });
         }
         (!text.is_empty()).then_some(text)
@@ -104,17 +117,41 @@ impl Selection<'_> {
 /// Chooses among what `facts` tells of. An error means that waiting does not help.
 #[inline(never)]
 pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, Reason> {
-    let (candidates, mut lacking) = match candidates::candidates(config, facts) {
-        Ok(candidates) => (candidates, Reason::new()),
-        Err(CandidateError::Missing(missing)) => (Vec::new(), reason!("{missing}")),
-        Err(error @ CandidateError::NoSlot) => (Vec::new(), reason!("{error}")),
+    let mut lacking = Reason::new();
+    let sysroots = match candidates::sysroots(config, facts) {
+        Ok(sysroots) => sysroots,
+        Err(CandidateError::Missing(missing)) => {
+            let _ = write!(lacking, "{missing}");
+            Sysroots::new()
+        }
         Err(error) => return Err(reason!("{error}")),
     };
-    let name = candidates.first().map(|candidate| candidate.name.as_str()).unwrap_or_default();
-    let layers = layers(config, name).map_err(|error| reason!("{error}"))?;
+    let candidates = match candidates::candidates(config, facts) {
+        Ok(candidates) => candidates,
+        // Where deployments are looked for inside filesystems, a slot is not needed.
+        Err(CandidateError::Missing(_) | CandidateError::NoSlot | CandidateError::Refused(Refusal::NoRoot))
+            if !sysroots.is_empty() =>
+        {
+            Candidates::new()
+        }
+        Err(CandidateError::Missing(missing)) => {
+            let _ = write!(lacking, "{missing}");
+            Candidates::new()
+        }
+        Err(error @ CandidateError::NoSlot) => {
+            let _ = write!(lacking, "{error}");
+            Candidates::new()
+        }
+        Err(error) => return Err(reason!("{error}")),
+    };
+    if lacking.is_empty() && candidates.is_empty() && sysroots.is_empty() && config.wants_sysroots() {
+        let _ = lacking.write_str("a filesystem with deployments (root=, or a root partition)");
+    }
+    let name = candidates.first().map_or(SOME_NAME, |candidate| candidate.name.as_str());
+    let layers = layers(config, name, &[]).map_err(|error| reason!("{error}"))?;
     let ledger = if lacking.is_empty() { ledger(config, facts) } else { None };
     let root_disk = candidates.first().and_then(|candidate| candidate.disk(facts));
-    let root_disk = root_disk.or(ledger.as_ref().map(|ledger| ledger.disk.as_str()));
+    let root_disk = root_disk.or_else(|| ledger.as_ref()?.disk());
     let mut devices = Vec::new();
     for layer in &layers {
         let Layer { kind: LayerKind::Device(spec), target, .. } = layer else { continue };
@@ -130,8 +167,12 @@ pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, R
             }
         }
     }
+    let root_disk =
+        root_disk.or_else(|| facts.device(&sysroots.first()?.device).map(|device| device.disk_name().as_str()));
     let state = if needs_state(&layers) { state(config, facts, root_disk)? } else { StateChoice::None };
-    Ok(Selection { candidates, state, devices, ledger, lacking })
+    // A deployment in a filesystem may well bring all that it needs.
+    let waits_for_state = config.state.is_some() || sysroots.is_empty();
+    Ok(Selection { candidates, sysroots, state, devices, ledger, lacking, waits_for_state })
 }
 
 /// The ledger that is kept about the slots.
@@ -142,7 +183,11 @@ fn ledger(config: &Config<'_>, facts: &Facts) -> Option<Ledger> {
     }
     let disk = candidates::slot_disk(config, facts).ok()??;
     let name = Name::try_from(disk).ok()?;
-    Some(Ledger { disk: name, reboots: ledger::reboots(facts, disk), most: ledger::most_reboots(facts, disk) })
+    Some(Ledger {
+        keeper: Keeper::Table(name),
+        reboots: ledger::reboots(facts, disk),
+        most: ledger::most_reboots(facts, disk),
+    })
 }
 
 #[inline(never)]

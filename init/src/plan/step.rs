@@ -3,8 +3,9 @@
 use core::fmt;
 
 use boot_config::policy::Corruption;
+use deployment::candidates::recipe::MAX_FILE;
 use deployment::facts::Name;
-use heapless::String;
+use heapless::{String, Vec};
 use overlay::mount_options::{MountFlags, MountOptions};
 use overlay::options::OverlayOptions;
 use verity::RootHash;
@@ -48,6 +49,8 @@ pub enum Action<'a> {
         /// Whether the boot cannot go on without. The kernel asks for others itself where it misses them.
         required: bool,
     },
+    /// Makes a part of a file a block device.
+    AttachLoop(LoopFile),
     /// Makes a dm-verity device, `/dev/mapper/NAME`.
     ActivateVerity(VerityDevice),
     /// Mounts something.
@@ -85,6 +88,20 @@ pub enum Action<'a> {
         /// Where it is.
         path: Path,
     },
+    /// Checks that no symbolic link leads to a directory of a filesystem that was looked into.
+    CheckSource {
+        /// The directory.
+        path: Path,
+    },
+    /// Makes a small file.
+    WriteFile {
+        /// Where.
+        path: Path,
+        /// Permission bits.
+        mode: u32,
+        /// What is in it.
+        content: Vec<u8, MAX_FILE>,
+    },
     /// Checks that the new root has modules for the kernel that runs, if that takes modules.
     CheckModules,
     /// Checks that the new root is an operating system that can be started.
@@ -114,6 +131,21 @@ pub enum Device {
     Block(Name),
     /// One that an earlier step made, `/dev/mapper/NAME`.
     Verity(&'static str),
+    /// A loop device that an earlier step made, by the name that it has there.
+    Loop(&'static str),
+}
+
+/// A loop device to be made: read-only, and gone when nothing uses it any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoopFile {
+    /// What later steps call it.
+    pub name: &'static str,
+    /// The file. No symbolic link is followed on the way to it.
+    pub file: Path,
+    /// The byte of the file at which it begins.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// A dm-verity device to be made.
@@ -122,9 +154,9 @@ pub struct VerityDevice {
     /// `root` or `usr`.
     pub name: &'static str,
     /// The data device.
-    pub data: Name,
+    pub data: Device,
     /// The hash device.
-    pub hash: Name,
+    pub hash: Device,
     /// Bytes into the hash device at which the superblock lies.
     pub hash_offset: u64,
     /// What the hash tree must end in.
@@ -157,6 +189,8 @@ pub enum Source<'a> {
         kind: TypeName,
         /// Its own options.
         options: MountOptions<'a>,
+        /// The subvolume of a btrfs that is mounted by itself.
+        subvolume: Option<Path>,
     },
     /// A new filesystem in memory.
     Tmpfs {
@@ -170,11 +204,35 @@ pub enum Source<'a> {
         /// The options, with the layers.
         options: OverlayOptions,
     },
-    /// A directory that is elsewhere too.
+    /// A directory that is elsewhere too. No symbolic link is followed on the way to it.
     Bind {
         /// Where.
         directory: Path,
     },
+    /// An EROFS image of names over a folder of objects.
+    Composefs(ComposefsSource),
+}
+
+/// The longest name that the mount table shows of a composefs, in bytes.
+pub const COMPOSEFS_NAME_CAPACITY: usize = 144;
+/// The longest fs-verity digest in bytes (SHA-512).
+pub const MAX_DIGEST: usize = 64;
+
+/// What makes up a composefs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComposefsSource {
+    /// What the mount table shows.
+    pub name: String<COMPOSEFS_NAME_CAPACITY>,
+    /// The image.
+    pub image: Path,
+    /// The fs-verity digest that the image must have; empty where it need not have one.
+    pub digest: Vec<u8, MAX_DIGEST>,
+    /// The folder of objects.
+    pub objects: Path,
+    /// Whether each object must have the fs-verity digest that the image names.
+    pub verity: bool,
+    /// `upperdir=` and `workdir=`, if it can be written.
+    pub writable: Option<(Path, Path)>,
 }
 
 impl fmt::Display for Device {
@@ -182,6 +240,7 @@ impl fmt::Display for Device {
         match self {
             Self::Block(name) => write!(f, "/dev/{name}"),
             Self::Verity(name) => write!(f, "/dev/mapper/{name}"),
+            Self::Loop(name) => write!(f, "loop device {name}"),
         }
     }
 }
@@ -194,6 +253,7 @@ impl Source<'_> {
             Self::Tmpfs { .. } => "tmpfs",
             Self::Overlay { .. } => "overlay",
             Self::Bind { .. } => "bind",
+            Self::Composefs(_) => "composefs",
         }
     }
 }
@@ -206,6 +266,7 @@ impl fmt::Display for Source<'_> {
             Self::Tmpfs { .. } => f.write_str("tmpfs"),
             Self::Overlay { .. } => f.write_str("overlay"),
             Self::Bind { directory } => f.write_str(directory),
+            Self::Composefs(source) => f.write_str(&source.name),
         }
     }
 }
@@ -223,7 +284,8 @@ impl fmt::Display for Options<'_, '_> {
             write!(f, ",{rest}")?;
         }
         match source {
-            Source::Filesystem { options, .. } => {
+            Source::Filesystem { options, subvolume, .. } => {
+                subvolume.as_ref().map_or(Ok(()), |subvolume| write!(f, ",subvol={subvolume}"))?;
                 options.filesystem.iter().try_for_each(|option| write!(f, ",{option}"))
             }
             Source::Tmpfs { size, mode } => {
@@ -232,6 +294,7 @@ impl fmt::Display for Options<'_, '_> {
             }
             Source::Overlay { options } => write!(f, ",{options}"),
             Source::Bind { .. } => Ok(()),
+            Source::Composefs(source) => write!(f, ",{source}"),
         }
     }
 }
@@ -242,10 +305,33 @@ impl fmt::Display for Mount<'_> {
     }
 }
 
+impl fmt::Display for ComposefsSource {
+    /// Writes what it is made of, as options.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "image={}", self.image)?;
+        if !self.digest.is_empty() {
+            f.write_str(",digest=")?;
+            self.digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
+        write!(f, ",objects={}{}", self.objects, if self.verity { ",verity=require" } else { "" })?;
+        match &self.writable {
+            Some((upper, work)) => write!(f, ",upperdir={upper},workdir={work}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for LoopFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, file, offset, size } = self;
+        write!(f, "attach loop device {name}: {file}, {size} bytes from byte {offset} on")
+    }
+}
+
 impl fmt::Display for VerityDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, data, hash, hash_offset, root_hash, .. } = self;
-        write!(f, "activate /dev/mapper/{name}: verity, data /dev/{data}, hash /dev/{hash}")?;
+        write!(f, "activate /dev/mapper/{name}: verity, data {data}, hash {hash}")?;
         if *hash_offset != 0 {
             write!(f, " from byte {hash_offset} on")?;
         }
@@ -260,6 +346,7 @@ impl fmt::Display for Action<'_> {
         match self {
             Self::LoadModule { name, required: true } => write!(f, "load module {name}"),
             Self::LoadModule { name, required: false } => write!(f, "load module {name}, if it is there"),
+            Self::AttachLoop(file) => write!(f, "{file}"),
             Self::ActivateVerity(device) => write!(f, "{device}"),
             Self::Mount(mount) => write!(f, "{mount}"),
             Self::MakeDirectory { path, mode } => write!(f, "make directory {path} ({mode:04o})"),
@@ -267,6 +354,10 @@ impl fmt::Display for Action<'_> {
             Self::CheckDirectory { path } => write!(f, "check that the root has the directory {path}"),
             Self::FillDirectory { source, target } => write!(f, "make directory {target}, at first a copy of {source}"),
             Self::Link { destination, path } => write!(f, "link {path} to {destination}"),
+            Self::CheckSource { path } => write!(f, "check that no link leads to the directory {path}"),
+            Self::WriteFile { path, mode, content } => {
+                write!(f, "write {path} ({mode:04o}, {} bytes)", content.len())
+            }
             Self::CheckModules => f.write_str("check that the root has modules for the kernel that runs"),
             Self::CheckRoot { init: Some(init) } => {
                 write!(f, "check {}: an operating system that starts {init}", places::NEW_ROOT)

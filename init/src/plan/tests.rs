@@ -11,7 +11,7 @@ use deployment::gpt::{Attributes, PartLabel};
 use deployment::table::{Partition, PartitionTable};
 use deployment::{BlockDevice, Facts, FilesystemKind, Name};
 
-use super::{Plan, Selection, StateChoice, select};
+use super::{Plan, Selection, StateChoice, With, select};
 
 const ROOT: &str = "roothash=0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210";
 const USR: &str = "usrhash=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -102,12 +102,13 @@ fn explain_on(rows: &[Row], cmdline: &str) -> String {
 }
 
 fn planned<'a>(config: &Config<'a>, selection: &Selection<'a>, state: &StateChoice<'a>) -> String {
-    let steps = |candidate| {
+    let with = With { look: None, state, devices: &selection.devices, fallback: false };
+    let steps = |candidate: &deployment::Candidate| {
         let mut plan = Plan::new();
-        if let Err(error) = plan.make(config, candidate, state, &selection.devices, false) {
-            return format!("error: {error}");
+        if let Err(error) = plan.make(config, candidate, &with) {
+            return format!("error: {}", error.reason);
         }
-        let heading = format!("{} ({}, {:?})", plan.deployment, plan.kind, plan.trust);
+        let heading = format!("{} ({}, {:?})", plan.deployment, candidate.kind, plan.trust);
         let steps = plan.steps.iter().map(|step| format!("\n[{:?}] {step}", step.scope).to_lowercase());
         heading + &steps.collect::<String>()
     };

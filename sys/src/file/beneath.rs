@@ -38,6 +38,11 @@ pub fn open_directory_beneath(directory: BorrowedFd<'_>, path: &str) -> Result<O
     open(directory, path, OFlags::PATH | OFlags::DIRECTORY, INSIDE)
 }
 
+/// Opens the directory at `path` for reading, as ioctls want it (openat2(2)).
+pub fn open_readable_directory_beneath(directory: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
+    open(directory, path, OFlags::RDONLY | OFlags::DIRECTORY, INSIDE)
+}
+
 /// Opens the regular file at `path` for reading (openat2(2)).
 ///
 /// # Errors

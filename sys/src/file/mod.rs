@@ -11,8 +11,9 @@ use rustix::fd::AsRawFd as _;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
 pub use beneath::{
-    Links, make_directory_beneath, open_beneath, open_directory_beneath, open_file_beneath, open_writable_beneath,
-    read_beneath, read_link_beneath, rename_beneath, status_beneath, sync_directory_beneath, visit_directory_beneath,
+    Links, make_directory_beneath, open_beneath, open_directory_beneath, open_file_beneath,
+    open_readable_directory_beneath, open_writable_beneath, read_beneath, read_link_beneath, rename_beneath,
+    status_beneath, sync_directory_beneath, visit_directory_beneath,
 };
 pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 pub use status::{Kind, Status, status, status_of};
@@ -170,6 +171,11 @@ pub fn write(path: &str, bytes: &[u8]) -> Result<(), Errno> {
 /// Makes the file at `path`, or replaces what it held, with `bytes`.
 pub fn create(path: &str, bytes: &[u8]) -> Result<(), Errno> {
     write_to(open(path, Access::Create)?.as_fd(), bytes)
+}
+
+/// Gives the file at `path` these permission bits, whatever the umask (fchmodat(2)).
+pub fn set_mode(path: &str, mode: u32) -> Result<(), Errno> {
+    rustix::fs::chmodat(CWD, c(path, &mut Room::new())?, Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
 /// Whether something is at `path` (symbolic links followed).

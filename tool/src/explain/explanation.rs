@@ -36,6 +36,10 @@ pub(crate) struct Explanation {
     pub(crate) devices: Vec<Device>,
     /// The deployments that can boot, in the order in which they would be tried.
     pub(crate) candidates: Vec<Candidate>,
+    /// The filesystems that would be mounted to look for deployments in them.
+    pub(crate) looks: Vec<Look>,
+    /// What was found there that is no candidate.
+    pub(crate) passed_over: Vec<PassedOver>,
     /// The slots that cannot boot.
     pub(crate) no_candidates: Vec<NoCandidate>,
     /// Where writable layers would go.
@@ -98,6 +102,24 @@ pub(crate) struct Candidate {
     pub(crate) last_good: bool,
 }
 
+/// A filesystem in which deployments are looked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct Look {
+    /// Its number.
+    pub(crate) number: u8,
+    /// How it is mounted.
+    pub(crate) steps: Vec<String>,
+}
+
+/// Something in a filesystem that is no candidate.
+#[derive(Debug, Serialize)]
+pub(crate) struct PassedOver {
+    /// What it is called.
+    pub(crate) what: String,
+    /// Why it cannot boot.
+    pub(crate) why: String,
+}
+
 /// A slot that is no candidate.
 #[derive(Debug, Serialize)]
 pub(crate) struct NoCandidate {
@@ -145,7 +167,7 @@ impl fmt::Display for UnknownKey {
 impl Candidate {
     pub(crate) fn new(found: &Found) -> Self {
         let trust = if found.trust == Trust::Verified { "verified" } else { "insecure" };
-        let ledger = found.slot.as_ref().map(|slot| slot.entry.to_string());
+        let ledger = found.record.as_ref().map(ToString::to_string);
         let last_good = found.is_last_good();
         Self { name: found.name.to_string(), kind: found.kind.to_string(), trust, ledger, last_good }
     }

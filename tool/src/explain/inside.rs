@@ -80,7 +80,8 @@ impl<'d> Inside<'d> {
 
     /// Takes note that a verity device shows the content of a data device.
     pub(crate) fn verity_is_on(&mut self, device: &VerityDevice) {
-        self.verity.push((device.name, device.data.to_string()));
+        let data = device.data.to_string();
+        self.verity.push((device.name, data.trim_start_matches("/dev/").to_owned()));
     }
 
     /// Mounts what is a part of `/`. Writable layers are no part of it: they begin empty, or as copies of it.
@@ -90,7 +91,7 @@ impl<'d> Inside<'d> {
         }
         let device = match &mount.source {
             Source::Filesystem { device, .. } => Some(self.loop_device(device)),
-            Source::Tmpfs { .. } | Source::Overlay { .. } | Source::Bind { .. } => None,
+            Source::Tmpfs { .. } | Source::Overlay { .. } | Source::Bind { .. } | Source::Composefs(_) => None,
         };
         let device = device.transpose().map_err(|why| {
             let reason = reason!("cannot attach {} as a loop device: {}", mount.source, words(&why));
@@ -144,7 +145,7 @@ impl<'d> Inside<'d> {
         }
         let options: Vec<_> = match &mount.source {
             Source::Filesystem { options, .. } => options.filesystem.iter().map(ToString::to_string).collect(),
-            Source::Tmpfs { .. } | Source::Overlay { .. } | Source::Bind { .. } => Vec::new(),
+            Source::Tmpfs { .. } | Source::Overlay { .. } | Source::Bind { .. } | Source::Composefs(_) => Vec::new(),
         };
         let (source, flags) = match (&mount.source, &device) {
             // With nothing in its upper layer, an overlay shows its lower one.
@@ -165,6 +166,7 @@ impl<'d> Inside<'d> {
     fn loop_device(&self, device: &Device) -> io::Result<LoopDevice> {
         let name = match device {
             Device::Block(name) => name.as_str(),
+            Device::Loop(name) => *name,
             Device::Verity(verity) => {
                 let data = self.verity.iter().rev().find(|(name, _)| name == verity);
                 data.map(|(_, data)| data.as_str()).unwrap_or_default()

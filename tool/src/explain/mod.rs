@@ -3,6 +3,7 @@
 mod explanation;
 mod initramfs;
 mod inside;
+mod nothing;
 mod rehearsal;
 mod segments;
 mod text;
@@ -178,7 +179,7 @@ fn boot<'r>(
         .iter()
         .try_for_each(|kernel| config.preloaded_modules.iter().try_for_each(|module| kernel.check(module)));
     let selection = loaded.and_then(|()| select(config, disks.facts()));
-    let selection = match selection {
+    let mut selection = match selection {
         Ok(selection) => selection,
         Err(reason) => return Ok(Err(reason.to_string())),
     };
@@ -194,7 +195,7 @@ fn boot<'r>(
     let has_shell = initramfs.is_none_or(Initramfs::has_shell);
     let ledger = explanation::repairs(config, disks.facts());
     let mut rehearsal = Rehearsal { disks, modules, inside, explanation, has_shell, ledger, then: None };
-    let result = try_all(config, &selection, &mut Plan::new(), &mut rehearsal).map_err(|reason| reason.to_string());
+    let result = try_all(config, &mut selection, &mut Plan::new(), &mut rehearsal).map_err(|reason| reason.to_string());
     rehearsal.explanation.afterwards = std::mem::take(&mut rehearsal.ledger);
     if let Some(emergency) = rehearsal.then {
         rehearsal.explanation.then = Some(words_of(emergency, initramfs));

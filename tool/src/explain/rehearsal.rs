@@ -1,18 +1,20 @@
 //! A boot without a machine: the attempts of PID 1, carried out on disk images as far as they can be read.
 
 use boot_config::policy::Emergency;
-use deployment::candidates::{Candidate, Trust};
+use deployment::candidates::{Candidate, Keeper, Trust};
 use deployment::ledger::Change;
+use deployment::tree::Tree;
 use init::attempt::Boot;
 use init::execute::{NewRoot, System};
-use init::plan::{Action, Mount, Plan, VerityDevice};
+use init::plan::{Action, LoopFile, Mount, Plan, VerityDevice};
 use init::reason;
 use init::text::{Path, Reason};
-use init::verity_device::prepare;
+use init::verity_device::{Content, prepare};
 
-use super::explanation::{Attempt, Explanation, VerityTable};
+use super::explanation::{Attempt, Explanation, Look, PassedOver, VerityTable};
 use super::initramfs::KernelModules;
 use super::inside::Inside;
+use super::nothing::Nothing;
 use crate::disk_image::Disks;
 
 /// The init of a root that was not looked into.
@@ -50,9 +52,32 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         self
     }
 
-    fn write_down(&mut self, disk: &str, change: Change) -> Result<(), Reason> {
-        self.ledger.push(format!("{disk}: {change}"));
+    fn write_down(&mut self, keeper: &Keeper, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+        let about = match (keeper, candidate) {
+            (Keeper::File(_) | Keeper::FileName(_), Some(candidate)) => candidate.name.to_string(),
+            _ => keeper.to_string(),
+        };
+        self.ledger.push(format!("{about}: {change}"));
         Ok(())
+    }
+
+    fn looking(&mut self, plan: &Plan<'a>, number: u8) {
+        let steps = plan.steps.iter().map(ToString::to_string).collect();
+        self.explanation.looks.push(Look { number, steps });
+    }
+
+    fn looked(&mut self, _: u8) {}
+
+    fn sysroot(&self, _: u8) -> Option<&dyn Tree> {
+        None
+    }
+
+    fn initramfs(&self) -> &dyn Tree {
+        &Nothing
+    }
+
+    fn passed_over(&mut self, what: &str, why: &Reason) {
+        self.explanation.passed_over.push(PassedOver { what: what.to_owned(), why: why.to_string() });
     }
 
     fn planned(&mut self, plan: &Plan<'a>) {
@@ -96,12 +121,23 @@ impl System for Rehearsal<'_> {
         self.modules.iter().try_for_each(|kernel| kernel.check(name))
     }
 
+    fn attach_loop(&mut self, _: &LoopFile) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn detach_loop(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
     fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason> {
-        let content = |name: &str| {
-            let content = self.disks.content(name);
-            content.ok_or_else(|| reason!("cannot verify {}: /dev/{name} is not there", device.name))
+        let content = |path: &str| {
+            let content = self.disks.content(path.strip_prefix("/dev/").unwrap_or(path));
+            content.ok_or_else(|| reason!("cannot verify {}: {path} is not there", device.name))
         };
-        let prepared = prepare(device, &content(&device.data)?, &content(&device.hash)?)?;
+        let (data_path, hash_path) = (device.data.to_string(), device.hash.to_string());
+        let (data, hash) = (content(&data_path)?, content(&hash_path)?);
+        let data = Content { reader: &data, path: &data_path };
+        let prepared = prepare(device, data, Content { reader: &hash, path: &hash_path })?;
         let (sectors, parameters) = (prepared.table.length_sectors(), prepared.table.to_string());
         if let Some(attempt) = self.attempt() {
             attempt.verity.push(VerityTable { name: device.name, sectors, parameters });

@@ -5,7 +5,7 @@ use deployment::table::PartitionTable;
 use deployment::{BlockDevice, Facts, FilesystemKind, Name};
 use init::execute::{System, execute};
 use init::json::Json;
-use init::plan::{Action, Mount, Plan, VerityDevice, select};
+use init::plan::{Action, LoopFile, Mount, Plan, VerityDevice, With, select};
 use init::reason;
 use init::report::Report;
 use init::text::{Path, Reason};
@@ -26,6 +26,14 @@ struct Willing;
 
 impl System for Willing {
     fn load_module(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn attach_loop(&mut self, _: &LoopFile) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn detach_loop(&mut self, _: &str) -> Result<(), Reason> {
         Ok(())
     }
 
@@ -88,7 +96,8 @@ fn written_by_pid1() -> String {
     let config = Config::parse(Sources { cmdline: CMDLINE, ..Sources::default() }).unwrap();
     let selection = select(&config, &machine()).unwrap();
     let mut plan = Plan::new();
-    plan.make(&config, &selection.candidates[0], &selection.state, &selection.devices, false).unwrap();
+    let with = With { look: None, state: &selection.state, devices: &selection.devices, fallback: false };
+    plan.make(&config, &selection.candidates[0], &with).unwrap();
     let mut report = Report::default();
     report.reached("start");
     report.failed("newer", &reason!("cannot verify root: \"quoted\""));

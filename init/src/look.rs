@@ -1,0 +1,92 @@
+//! Filesystems are mounted and looked into, for deployments that only a filesystem can tell of. This comes before any
+//! candidate is tried, so that all of them are ranked in one list.
+
+use boot_config::Config;
+use deployment::candidates::{self, DeviceSource, Keeper, Look};
+use deployment::ledger::MAX_REBOOTS;
+use deployment::ledger::file::{self, FILE_SIZE, LedgerFile};
+use deployment::tree::{Tree, TreeError};
+
+use crate::attempt::Boot;
+use crate::execute::carry_out;
+use crate::plan::{Ledger, Plan, Selection};
+use crate::text::Reason;
+use crate::{log, reason};
+
+/// Adds the deployments that lie in the filesystems of the selection, with `plan` as the memory for the steps. Where there
+/// is no candidate in the end, the reason says why as far as it is known.
+#[inline(never)]
+pub fn look_into_all<'a, B: Boot<'a>>(
+    config: &Config<'a>,
+    selection: &mut Selection<'a>,
+    plan: &mut Plan<'a>,
+    boot: &mut B,
+) -> Option<Reason> {
+    let mut why = None;
+    for (number, device) in (0..).zip(selection.sysroots.clone()) {
+        if let Err(reason) = look_into(config, selection, plan, boot, &device, number) {
+            log::error!("/dev/{} is not looked into: {reason}", device.device);
+            boot.passed_over(&device.device, &reason);
+            why = Some(reason);
+        }
+    }
+    if selection.candidates.is_empty() && !selection.sysroots.is_empty() {
+        return why.or_else(|| Some(reason!("no deployment was found that may boot")));
+    }
+    None
+}
+
+fn look_into<'a, B: Boot<'a>>(
+    config: &Config<'a>,
+    selection: &mut Selection<'a>,
+    plan: &mut Plan<'a>,
+    boot: &mut B,
+    device: &DeviceSource,
+    number: u8,
+) -> Result<(), Reason> {
+    plan.make_look(config, device, number)?;
+    boot.looking(plan, number);
+    carry_out(&plan.steps, boot.system()).map_err(|failed| failed.reason)?;
+    boot.looked(number);
+    let Some(tree) = boot.sysroot(number) else { return Ok(()) };
+    let mut ledger = LedgerFile::default();
+    let found = read_ledger(tree, &mut ledger);
+    let look = Look { config, tree, initramfs: boot.initramfs(), device };
+    let mut notes = Notes::new();
+    candidates::look_into(&look, number, &ledger, &mut selection.candidates, &mut |what, why| {
+        log::info!("{what} is no candidate: {why}");
+        // More of them than there is room for are in the log.
+        let _ = notes.push((crate::text::clipped(format_args!("{what}")), Reason::of(why)));
+    });
+    for (what, why) in &notes {
+        boot.passed_over(what, why);
+    }
+    match found {
+        Ok(()) if selection.ledger.is_none() => {
+            let keeper = Keeper::File(number);
+            selection.ledger = Some(Ledger { keeper, reboots: ledger.reboots(), most: MAX_REBOOTS });
+        }
+        Ok(()) => {}
+        Err(why) => log::error!("the boot ledger of /dev/{} cannot be read: {why}", device.device),
+    }
+    Ok(())
+}
+
+/// Most things that are reported as no candidates of one filesystem.
+const MAX_NOTES: usize = 8;
+
+type Notes = heapless::Vec<(heapless::String<64>, Reason), MAX_NOTES>;
+
+/// Reads the ledger of a filesystem; one that is not there is empty.
+fn read_ledger(tree: &dyn Tree, ledger: &mut LedgerFile) -> Result<(), TreeError> {
+    let mut buffer = [0; FILE_SIZE];
+    match tree.read(file::PATH, &mut buffer) {
+        // What is in memory can be read.
+        Ok(bytes) => {
+            let _ = ledger.read(&bytes);
+            Ok(())
+        }
+        Err(TreeError::Missing) => Ok(()),
+        Err(why) => Err(why),
+    }
+}
