@@ -20,6 +20,7 @@ pub mod filesystem;
 pub mod gpt;
 pub mod ledger;
 pub mod mbr;
+pub mod ostree;
 pub mod read;
 pub mod table;
 pub mod write;
