@@ -7,12 +7,14 @@
 //! The names are ostree's: a *stateroot* (`OS`) has one `/var` and several *deployments*, each of a *commit*; a *boot
 //! link* is what the command line names, one for each boot entry.
 
+pub mod bls;
 pub mod booted;
 mod key_file;
 pub mod object;
 pub mod prepare_root;
 pub mod target;
 
+pub use bls::BootEntry;
 pub use booted::{Booted, BootedImage};
 pub use object::Checksum;
 pub use prepare_root::PrepareRoot;
