@@ -9,6 +9,8 @@
 
 pub mod bls;
 pub mod booted;
+pub mod commit;
+mod gvariant;
 mod key_file;
 pub mod object;
 pub mod prepare_root;
@@ -16,6 +18,7 @@ pub mod target;
 
 pub use bls::BootEntry;
 pub use booted::{Booted, BootedImage};
+pub use commit::{Commit, CommitError};
 pub use object::Checksum;
 pub use prepare_root::PrepareRoot;
 pub use target::{BootLink, Deployment, TargetError};
