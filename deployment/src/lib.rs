@@ -21,6 +21,7 @@ pub mod filesystem;
 pub mod gpt;
 pub mod ledger;
 pub mod mbr;
+pub mod ostree;
 pub mod read;
 #[cfg(test)]
 mod recorder;
