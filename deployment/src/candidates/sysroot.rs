@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use boot_config::policy::VerityPolicy;
+use boot_config::policy::{DeploymentChoice, SLOT, VerityPolicy};
 use boot_config::{Config, DeviceSpec};
 use heapless::{String, Vec};
 
-use super::error::{CandidateError, MissingDevice, Role};
+use super::error::{CandidateError, MissingDevice, Refusal, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
     Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, name, rank, record, slot,
@@ -66,6 +66,11 @@ pub struct Look<'l> {
     pub device: &'l DeviceSource,
 }
 
+/// The words for all kinds of deployment that `surefoot.deployment=KIND:NAME` can name.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    core::iter::once(SLOT).chain(SYSROOT_KINDS.iter().map(|kind| kind.kind.0))
+}
+
 /// The kind that a candidate is of, if it lies in a filesystem.
 pub fn kind_of(candidate: &Candidate) -> Option<&'static SysrootKind> {
     const KINDS: &[SysrootKind] = &SYSROOT_KINDS;
@@ -81,6 +86,11 @@ pub fn sysroots<'a>(config: &Config<'a>, facts: &Facts) -> Result<Sysroots, Cand
     let mut found = Sysroots::new();
     if !config.wants_sysroots() {
         return Ok(found);
+    }
+    if let Some(DeploymentChoice::Named { kind, .. }) = config.deployment
+        && !kinds().any(|known| known == kind)
+    {
+        return Err(CandidateError::Refused(Refusal::UnknownKind(kind)));
     }
     let within = match config.disk {
         Some(spec) => match facts.find(&spec, None)? {
