@@ -6,6 +6,8 @@
 
 mod configured;
 mod error;
+#[cfg(test)]
+mod example;
 mod name;
 pub mod rank;
 pub mod recipe;

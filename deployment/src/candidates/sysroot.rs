@@ -52,7 +52,10 @@ pub struct SysrootKind {
 }
 
 /// Every kind, the preferred one first.
-pub const SYSROOT_KINDS: [SysrootKind; 0] = [];
+pub const SYSROOT_KINDS: &[SysrootKind] = &[
+    #[cfg(test)]
+    super::example::FOLDER,
+];
 
 /// What a kind looks at.
 pub struct Look<'l> {
@@ -73,8 +76,7 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
 
 /// The kind that a candidate is of, if it lies in a filesystem.
 pub fn kind_of(candidate: &Candidate) -> Option<&'static SysrootKind> {
-    const KINDS: &[SysrootKind] = &SYSROOT_KINDS;
-    KINDS.iter().find(|kind| kind.kind == candidate.kind)
+    SYSROOT_KINDS.iter().find(|kind| kind.kind == candidate.kind)
 }
 
 /// The filesystems that deployments are looked for in: the one of `root=`; where it is not given, the root partitions

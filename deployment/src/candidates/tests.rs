@@ -15,6 +15,7 @@ use crate::filesystem::{Filesystem, FilesystemKind, FilesystemLabel, FilesystemU
 use crate::gpt::{Attributes, PartLabel};
 use crate::table::{Partition, PartitionTable};
 
+mod folders;
 mod slots;
 
 const ROOT_HASH: &str = "0123456789abcdef0011223344556677fedcba98765432108899aabbccddeeff";
