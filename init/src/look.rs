@@ -44,7 +44,7 @@ fn look_into<'a, B: Boot<'a>>(
     device: &DeviceSource,
     number: u8,
 ) -> Result<(), Reason> {
-    plan.make_look(config, device, number)?;
+    plan.make_look(config, device, &selection.state, number)?;
     boot.looking(plan, number);
     carry_out(&plan.steps, boot.system()).map_err(|failed| failed.reason)?;
     boot.looked(number);
