@@ -8,7 +8,6 @@ use deployment::ledger::Change;
 use deployment::tree::Tree;
 
 use crate::execute::{Failed, NewRoot, System, execute};
-use crate::look::look_into_all;
 use crate::plan::{Ledger, Plan, Scope, Selection, StateChoice, Unplanned, With};
 use crate::text::Reason;
 use crate::{log, reason};
@@ -68,15 +67,15 @@ impl Fault {
     }
 }
 
-/// Looks into filesystems for candidates and tries all there are, with `plan` as the memory for the plan of each. An error
-/// is the reason why none could be started.
+/// Tries all candidates, those in filesystems included, which [`crate::look::look_into_all`] has found; with `plan` as the
+/// memory for the plan of each. An error is the reason why none could be started.
 pub fn try_all<'a, B: Boot<'a>>(
     config: &Config<'a>,
     selection: &mut Selection<'a>,
     plan: &mut Plan<'a>,
     boot: &mut B,
 ) -> Result<B::Started, Reason> {
-    let why = look_into_all(config, selection, plan, boot);
+    let why = selection.nothing_found.take();
     let reboots = selection.ledger.as_ref().map_or(0, |ledger| ledger.reboots);
     Trial { config, selection, plan, boot, reboots, failed: false, why }.run()
 }
