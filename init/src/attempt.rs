@@ -10,7 +10,7 @@ use deployment::tree::Tree;
 use crate::execute::{Failed, NewRoot, System, execute};
 use crate::plan::{Ledger, Plan, Scope, Selection, StateChoice, Unplanned, With};
 use crate::text::Reason;
-use crate::{log, reason};
+use crate::{SYSROOTS, log, reason};
 
 /// Where candidates are tried: the machine itself, or the rehearsal of `surefoot explain`.
 pub trait Boot<'a> {
@@ -215,14 +215,18 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
     /// Plans how a candidate is set up.
     fn plan(&mut self, candidate: &Candidate, state: &StateChoice<'a>, fallback: bool) -> Result<(), Unplanned> {
         let selection = self.selection;
-        let device = match &candidate.root {
-            RootSource::Tree(source) => selection.sysroots.get(usize::from(source.sysroot)).zip(Some(source.sysroot)),
+        let look = match &candidate.root {
+            RootSource::Tree(source) if SYSROOTS => {
+                let device = selection.sysroots.get(usize::from(source.sysroot));
+                device.zip(self.boot.sysroot(source.sysroot)).map(|(device, tree)| Look {
+                    config: self.config,
+                    tree,
+                    initramfs: self.boot.initramfs(),
+                    device,
+                })
+            }
             _ => None,
         };
-        let look = device.and_then(|(device, number)| {
-            let tree = self.boot.sysroot(number)?;
-            Some(Look { config: self.config, tree, initramfs: self.boot.initramfs(), device })
-        });
         let with = With { look: look.as_ref(), state, devices: &selection.devices, fallback };
         self.plan.make(self.config, candidate, &with)
     }

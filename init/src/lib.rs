@@ -6,6 +6,9 @@
 #[cfg(test)]
 extern crate std;
 
+/// Whether deployments inside filesystems are looked for (the feature `sysroots`).
+pub const SYSROOTS: bool = cfg!(feature = "sysroots");
+
 pub mod attempt;
 pub mod boot;
 mod choice;

@@ -11,7 +11,7 @@ use crate::attempt::Boot;
 use crate::execute::carry_out;
 use crate::plan::{Ledger, Plan, Selection};
 use crate::text::Reason;
-use crate::{log, reason};
+use crate::{SYSROOTS, log, reason};
 
 /// Adds the deployments that lie in the filesystems of the selection, with `plan` as the memory for the steps. Where there
 /// is no candidate in the end, the selection keeps the reason as far as it is known.
@@ -22,6 +22,9 @@ pub fn look_into_all<'a, B: Boot<'a>>(
     plan: &mut Plan<'a>,
     boot: &mut B,
 ) {
+    if !SYSROOTS {
+        return;
+    }
     let mut why = None;
     for (number, device) in (0..).zip(selection.sysroots.clone()) {
         if let Err(reason) = look_into(config, selection, plan, boot, &device, number) {

@@ -17,7 +17,7 @@ use super::recipe::{self, Provided};
 use super::select::{LayerDevice, StateChoice};
 use super::step::{Action, Device, Mount, Scope, Source, Step, TypeName, VerityDevice};
 use crate::text::{self, Path, Reason, below};
-use crate::{places, reason};
+use crate::{SYSROOTS, places, reason};
 
 /// Most steps of a plan: a root, a `/usr` and a layer for each directory that the command line can name, with two steps
 /// of preparation each.
@@ -227,12 +227,12 @@ impl<'a> Builder<'_, 'a> {
                 self.filesystem(device.clone(), source.filesystem, &self.config.root, read_only, place)?;
                 Some(device)
             }
-            RootSource::Memory => None,
-            RootSource::Tree(source) => {
+            RootSource::Tree(source) if SYSROOTS => {
                 let look = look.ok_or_else(|| reason!("the filesystem that holds it was not looked into"))?;
                 provided = recipe::root(self, source, look, place)?;
                 Some(Device::Block(source.device.clone()))
             }
+            RootSource::Memory | RootSource::Tree(_) => None,
         };
         match layer {
             RootLayer::Plain => return Ok(provided),

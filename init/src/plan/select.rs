@@ -11,8 +11,8 @@ use overlay::layers::{Layer, LayerKind, MAX_LAYERS, needs_state};
 use overlay::policy::layers;
 
 use super::step::TypeName;
-use crate::reason;
 use crate::text::Reason;
+use crate::{SYSROOTS, reason};
 
 /// Where the writable layers go.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +121,10 @@ impl Selection<'_> {
 #[inline(never)]
 pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, Reason> {
     let mut lacking = Reason::new();
-    let sysroots = match candidates::sysroots(config, facts) {
+    if !SYSROOTS && config.wants_sysroots() && !config.wants_slots() {
+        return Err(reason!("this surefoot-init was built without deployments in filesystems (the feature sysroots)"));
+    }
+    let sysroots = match if SYSROOTS { candidates::sysroots(config, facts) } else { Ok(Sysroots::new()) } {
         Ok(sysroots) => sysroots,
         Err(CandidateError::Missing(missing)) => {
             let _ = write!(lacking, "{missing}");
