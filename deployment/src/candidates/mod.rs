@@ -7,6 +7,7 @@
 mod configured;
 mod error;
 mod name;
+mod ostree;
 pub mod rank;
 pub mod recipe;
 mod record;
