@@ -114,16 +114,12 @@ impl List {
         let walk = Walk { tree, left: Cell::new(MAX_NAMES) };
         let mut buffer = [0; MAX_LINK];
         let in_force = tree.read_link("boot/loader", &mut buffer).ok().and_then(bls::loader_version);
-        let in_force = in_force.filter(|version| boot_directory(tree, *version).is_ok());
-        for version in [0, 1] {
-            if in_force.is_none_or(|in_force| in_force == version) {
-                match boot_directory(tree, version) {
-                    Ok(Some(sub_version)) => self.boot_links(&walk, version, sub_version, note),
-                    Ok(None) => {}
-                    Err(why) => {
-                        note(if version == 0 { "ostree/boot.0" } else { "ostree/boot.1" }, format_args!("{why}"))
-                    }
-                }
+        let in_force = in_force.filter(|version| matches!(boot_directory(tree, *version), Ok(Some(_))));
+        for version in [0, 1].into_iter().filter(|version| in_force.is_none_or(|in_force| in_force == *version)) {
+            match boot_directory(tree, version) {
+                Ok(Some(sub_version)) => self.boot_links(&walk, version, sub_version, note),
+                Ok(None) => {}
+                Err(why) => note(boot_link(version), format_args!("{why}")),
             }
         }
         if let Some(version) = in_force {
@@ -219,9 +215,14 @@ pub(super) fn resolve(tree: &dyn Tree, asked: &str) -> Result<Found, Why> {
     }
 }
 
+/// The path of the link of a boot version, which is 0 or 1.
+fn boot_link(version: u8) -> &'static str {
+    if version == 0 { "ostree/boot.0" } else { "ostree/boot.1" }
+}
+
 /// The M of `ostree/boot.V.M`, to which `ostree/boot.V` leads; `None` where there is no such link.
 fn boot_directory(tree: &dyn Tree, version: u8) -> Result<Option<u8>, Why> {
-    let link = if version == 0 { "ostree/boot.0" } else { "ostree/boot.1" };
+    let link = boot_link(version);
     let mut buffer = [0; MAX_LINK];
     match tree.read_link(link, &mut buffer) {
         Ok(text) => match target::sub_version(version, text) {

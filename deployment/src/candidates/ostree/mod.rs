@@ -71,20 +71,15 @@ fn find(look: &Look<'_>, finder: &mut Finder<'_>) {
     };
     let mut list = List::new();
     list.fill(look.tree, &mut |what, why| finder.pass_over(what, why));
-    let mut first = None;
-    if let Some(asked) = asked {
-        match named(look.tree, asked, &list) {
-            Ok(found) => {
-                offer(finder, &found, trust, true);
-                first = Some(found);
-            }
-            // It is offered all the same: that it cannot be set up is told when it is tried.
-            Err(_) => {
-                let end = (0..=MAX_PLACE).rev().find(|end| asked.is_char_boundary(*end)).unwrap_or_default();
-                let place = asked.get(..end).unwrap_or(asked);
-                let name = format_args!("{asked}");
-                finder.offer(&Offer { name, place, trust, counters: None, named: true });
-            }
+    let first = asked.and_then(|asked| named(look.tree, asked, &list));
+    match (asked, &first) {
+        (None, _) => {}
+        (Some(_), Some(found)) => offer(finder, found, trust, true),
+        // That it cannot be set up, and why, is told when it is tried.
+        (Some(asked), None) => {
+            let end = (0..=MAX_PLACE).rev().find(|end| asked.is_char_boundary(*end)).unwrap_or_default();
+            let place = asked.get(..end).unwrap_or(asked);
+            finder.offer(&Offer { name: format_args!("{asked}"), place, trust, counters: None, named: true });
         }
     }
     if look.config.wants_all_of_kind() {
@@ -100,13 +95,12 @@ fn offer(finder: &mut Finder<'_>, found: &Found, trust: Trust, named: bool) {
     finder.offer(&Offer { name: format_args!("{found}"), place: &place, trust, counters, named });
 }
 
-/// The deployment that `asked` names.
-fn named(tree: &dyn Tree, asked: &str, list: &List) -> Result<Found, Why> {
+/// The deployment that `asked` names, if there is one.
+fn named(tree: &dyn Tree, asked: &str, list: &List) -> Option<Found> {
     if asked.starts_with('/') {
-        return list::resolve(tree, asked);
+        return list::resolve(tree, asked).ok();
     }
-    let found = list.best_first().find(|found| of_text(format_args!("{found}")) == asked);
-    found.cloned().ok_or_else(|| why(format_args!("no deployment of ostree is called {asked}")))
+    list.best_first().find(|found| of_text(format_args!("{found}")) == asked).cloned()
 }
 
 /// Whether all that becomes `/` is vouched for: only if the initramfs asks for a signature by one of its keys.

@@ -162,7 +162,9 @@ impl Root<'_> {
         self.var()?;
         self.run_files()?;
         // `/home` is a link into `/var`.
-        ["/etc", "/var", "/home"].into_iter().for_each(|directory| self.recipe.provides(directory));
+        for directory in ["/etc", "/var", "/home"] {
+            self.recipe.provides(directory);
+        }
         Ok(())
     }
 
