@@ -87,7 +87,8 @@ impl Found {
 impl fmt::Display for Found {
     /// Writes its name: `OS-CHECKSUM.SERIAL`, of which the checksum is cut short.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.SHOWN$}-", self.os)?;
+        let os = self.os.get(..SHOWN).unwrap_or(&self.os);
+        write!(f, "{os}-")?;
         self.checksum.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         write!(f, ".{}", self.serial)
     }

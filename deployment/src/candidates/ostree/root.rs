@@ -310,7 +310,7 @@ impl Root<'_> {
         };
         let mut content = Vec::new();
         booted.write(&mut content).map_err(|error| because(format_args!("{error}")))?;
-        let place = Place::run(BOOTED_PATH.trim_start_matches("/run/"));
+        let place = Place::run(BOOTED_PATH.strip_prefix("/run/").unwrap_or_default());
         self.recipe.add(&Part::File { place, mode: 0o644, content: &content })?;
         if self.readonly {
             self.recipe.add(&Part::File { place: Place::run(READ_ONLY_STAMP), mode: 0o644, content: &[] })?;

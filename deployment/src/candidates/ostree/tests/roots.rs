@@ -255,7 +255,7 @@ mod signed {
     fn checksum() -> String {
         use verity::{Algorithm, HashType, Salt, digest_block};
         let digest = digest_block(Algorithm::Sha256, HashType::Normal, &Salt::default(), COMMIT);
-        digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::candidates::recipe::recorder::hex(digest.as_bytes())
     }
 
     fn object(kind: &str) -> String {
@@ -318,7 +318,7 @@ mod signed {
         is_refused(&tree(), &other, &format!("{vouches}the commit is not signed by any of the keys"));
         let unsigned = tree().without(&object("commitmeta"));
         is_refused(&unsigned, &initramfs(), &format!("{vouches}the commit has no Ed25519 signature"));
-        let large = tree().file(&object("commit"), [0; 20000]);
+        let large = tree().file(&object("commit"), std::vec![0; 20000]);
         is_refused(&large, &initramfs(), &format!("{vouches}it cannot be read: it is longer than 16384 bytes"));
         let missing = tree().without(&object("commit"));
         is_refused(&missing, &initramfs(), &format!("{vouches}it cannot be read: there is nothing by that name"));
