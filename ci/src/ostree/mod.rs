@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::{self, Key};
 use crate::command::{command, is_root, run};
-use crate::disk::{Partition, types};
+use crate::disk::{Disk, Partition, types};
 use crate::edit::Edit;
 use crate::filesystem::{Directory, Filesystem};
+use crate::mounted::Mounted;
 
 pub use tree::{KERNEL_VERSION, Source, deployable};
 
@@ -241,6 +242,20 @@ fn entries(top: &Path) -> Result<Vec<Deployment>> {
     }
     entries.sort_by_key(|(version, _)| *version);
     Ok(entries.into_iter().map(|(_, deployment)| deployment).collect())
+}
+
+/// The boot entries on a disk with a sysroot, after a machine has run from it: what its boot loader would now choose comes
+/// last. This takes root.
+///
+/// # Errors
+/// When there are none, or the sysroot cannot be mounted.
+pub fn entries_on(disk: &Disk) -> Result<Vec<Deployment>> {
+    let (start, length) = disk.extent(LABEL)?;
+    // Whoever cut the power has left a journal that cannot be replayed here.
+    let mounted = Mounted::new(&disk.path, &format!("ro,noload,offset={start},sizelimit={length}"))?;
+    let entries = entries(mounted.path())?;
+    mounted.unmount()?;
+    Ok(entries)
 }
 
 impl Image {
