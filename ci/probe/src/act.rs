@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MsFlags, mount, umount};
 use signal_hook::consts::{SIGCHLD, SIGTERM};
 use signal_hook::iterator::Signals;
 use surefoot_probe::report::Ran;
@@ -23,12 +23,17 @@ pub(crate) fn perform(action: &Action) -> Outcome {
         Action::Remove(path) => fs::remove_file(path).map(|()| Outcome::Done),
         Action::Fill(path) => Ok(fill(path)),
         Action::Signals => signals(),
-        Action::Mount(device, target, kind) => {
-            let flags = MsFlags::MS_RDONLY;
+        Action::Mount(device, target, kind, write) => {
+            let flags = if *write { MsFlags::empty() } else { MsFlags::MS_RDONLY };
             let mounted = mount(Some(device.as_str()), target.as_str(), Some(kind.as_str()), flags, None::<&str>);
             mounted.map(|()| Outcome::Done).map_err(io::Error::from)
         }
-        Action::Run(words) => run(words).map(Outcome::Ran),
+        Action::Unmount(path) => umount(path.as_str()).map(|()| Outcome::Done).map_err(io::Error::from),
+        Action::Run(words) => {
+            println!("probe: running {}", words.join(" "));
+            run(words).map(Outcome::Ran)
+        }
+        Action::Each(folder, words) => each(Path::new(folder), words).map(Outcome::Ran),
     };
     done.unwrap_or_else(|why| Outcome::Failed(why.raw_os_error().unwrap_or(-1)))
 }
@@ -52,13 +57,30 @@ fn fill(path: &str) -> Outcome {
     Outcome::Filled(written, error.unwrap_or(-1))
 }
 
-/// Runs a program. The console tells when it begins.
+/// Runs a program.
 fn run(words: &[String]) -> io::Result<Ran> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    println!("probe: running {}", words.join(" "));
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+}
+
+/// Runs a program for each regular file below a folder.
+fn each(folder: &Path, words: &[String]) -> io::Result<Ran> {
+    let mut last = Ran { code: Some(0), stdout: String::new(), stderr: String::new() };
+    let mut pending = vec![folder.to_owned()];
+    while let Some(path) = pending.pop() {
+        let kind = fs::symlink_metadata(&path)?.file_type();
+        if kind.is_dir() {
+            pending.extend(gather::names(&path).into_iter().map(|name| path.join(name)));
+        } else if kind.is_file() {
+            last = run(&[words, &[path.to_string_lossy().into_owned()]].concat())?;
+            if last.code != Some(0) {
+                break;
+            }
+        }
+    }
+    Ok(last)
 }
 
 /// Has a child send SIGTERM and then end, which sends SIGCHLD; waits until both have arrived.

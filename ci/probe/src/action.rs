@@ -24,10 +24,15 @@ pub enum Action {
     Fill(String),
     /// `probe.signals`: be sent SIGTERM and SIGCHLD by a child.
     Signals,
-    /// `probe.mount=DEVICE:DIRECTORY:TYPE`: mount a filesystem read-only.
-    Mount(String, String, String),
+    /// `probe.mount=DEVICE:DIRECTORY:TYPE`: mount a filesystem read-only; with `:rw` behind it, for writing.
+    Mount(String, String, String, bool),
+    /// `probe.unmount=DIRECTORY`: unmount it.
+    Unmount(String),
     /// `probe.run=PROGRAM ARGUMENT…`: run a program to its end, and tell how it fared.
     Run(Vec<String>),
+    /// `probe.each=DIRECTORY PROGRAM ARGUMENT…`: run a program to its end with each regular file below a directory as its
+    /// last argument, until one run fails. What the last run said.
+    Each(String, Vec<String>),
 }
 
 /// How the machine ends once the report is sent.
@@ -62,13 +67,26 @@ impl FromStr for Action {
             "probe.fill" => path().map(Self::Fill),
             "probe.signals" => Ok(Self::Signals),
             "probe.mount" => match path()?.split(':').collect::<Vec<_>>()[..] {
-                [device, target, kind] => Ok(Self::Mount(device.to_owned(), target.to_owned(), kind.to_owned())),
-                _ => Err(format!("{word}: DEVICE:DIRECTORY:TYPE is wanted")),
+                [device, target, kind] => Ok(Self::Mount(device.to_owned(), target.to_owned(), kind.to_owned(), false)),
+                [device, target, kind, "rw"] => {
+                    Ok(Self::Mount(device.to_owned(), target.to_owned(), kind.to_owned(), true))
+                }
+                _ => Err(format!("{word}: DEVICE:DIRECTORY:TYPE or DEVICE:DIRECTORY:TYPE:rw is wanted")),
             },
-            "probe.run" => path().map(|line| Self::Run(line.split_ascii_whitespace().map(str::to_owned).collect())),
+            "probe.unmount" => path().map(Self::Unmount),
+            "probe.run" => path().map(|line| Self::Run(split(&line))),
+            "probe.each" => match path()?.split_once(' ') {
+                Some((folder, line)) if line.starts_with('/') => Ok(Self::Each(folder.to_owned(), split(line))),
+                _ => Err(format!("{word}: DIRECTORY PROGRAM is wanted")),
+            },
             _ => Err(format!("{word}: unknown to the probe")),
         }
     }
+}
+
+/// A program and its arguments.
+fn split(line: &str) -> Vec<String> {
+    line.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 impl FromStr for Ending {
@@ -141,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn mounts_are_read_only_unless_asked_otherwise() {
+        let mount = |write| Action::Mount("/dev/a".into(), "/b".into(), "ext4".into(), write);
+        assert_eq!("probe.mount=/dev/a:/b:ext4".parse(), Ok(mount(false)));
+        assert_eq!("probe.mount=/dev/a:/b:ext4:rw".parse(), Ok(mount(true)));
+        let each = Action::Each("/b".into(), vec!["/c".into(), "d".into()]);
+        assert_eq!("probe.each=/b /c d".parse(), Ok(each));
+    }
+
+    #[test]
     fn refuses_what_it_does_not_know() {
         for word in [
             "probe.write=/x",
@@ -148,6 +175,10 @@ mod tests {
             "probe.stat",
             "probe.run",
             "probe.mount=/a:/b",
+            "probe.mount=/a:/b:ext4:ro",
+            "probe.unmount",
+            "probe.each=/a",
+            "probe.each=/a b",
             "probe.then=halt",
             "probe.nothing=/x",
         ] {

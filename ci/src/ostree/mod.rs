@@ -1,10 +1,12 @@
 //! Sysroots with ostree deployments, made by Debian's `ostree`. This takes root: deployments belong to root.
 
+mod calls;
+mod composefs;
+mod sign;
 mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,11 @@ use crate::command::{command, is_root, run};
 use crate::disk::{Disk, Partition, types};
 use crate::edit::Edit;
 use crate::filesystem::{Directory, Filesystem};
+use crate::fsverity::{self, Algorithm};
 use crate::mounted::Mounted;
+
+use calls::{commit, entries, ostree};
+use sign::Signer;
 
 pub use tree::{KERNEL_VERSION, Source, deployable};
 
@@ -36,9 +42,42 @@ enum Step {
     Deploy,
 }
 
+/// Whether deployments have a composefs image, and what vouches for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Composefs {
+    /// They have none.
+    #[default]
+    No,
+    /// `.ostree.cfs`, and no fs-verity.
+    Plain,
+    /// `.ostree.cfs`, and fs-verity on it and on all objects. This takes ext4.
+    Verity,
+    /// The same, and the commits are signed by the key of [`public_key`].
+    Signed,
+}
+
+/// The key that signs commits, in base64: one line of the file that prepare-root.conf's `keypath=` names.
+///
+/// # Errors
+/// When OpenSSL fails.
+pub fn public_key() -> Result<String> {
+    Ok(Signer::new(SIGNER)?.public)
+}
+
+/// Another key, which signs nothing.
+///
+/// # Errors
+/// When OpenSSL fails.
+pub fn other_public_key() -> Result<String> {
+    Ok(Signer::new("other")?.public)
+}
+
+const SIGNER: &str = "commits";
+
 /// A sysroot that is to be made.
 #[derive(Clone, Debug)]
 pub struct Sysroot {
+    composefs: Composefs,
     filesystem: Filesystem,
     bytes: u64,
     steps: Vec<Step>,
@@ -57,6 +96,8 @@ pub struct Deployment {
     pub link: String,
     /// Name of its boot entry in `/boot/loader/entries`.
     pub entry: String,
+    /// The fs-verity digest of its composefs image, in hexadecimal.
+    pub composefs: Option<String>,
 }
 
 impl Deployment {
@@ -77,7 +118,13 @@ pub struct Image {
 
 impl Default for Sysroot {
     fn default() -> Self {
-        Self { filesystem: Filesystem::Ext4, bytes: BYTES, steps: Vec::new(), edits: Vec::new() }
+        Self {
+            composefs: Composefs::No,
+            filesystem: Filesystem::Ext4,
+            bytes: BYTES,
+            steps: Vec::new(),
+            edits: Vec::new(),
+        }
     }
 }
 
@@ -91,6 +138,13 @@ impl Sysroot {
     #[must_use]
     pub fn on(mut self, filesystem: Filesystem) -> Self {
         self.filesystem = filesystem;
+        self
+    }
+
+    /// Gives deployments a composefs image.
+    #[must_use]
+    pub fn composefs(mut self, composefs: Composefs) -> Self {
+        self.composefs = composefs;
         self
     }
 
@@ -132,7 +186,10 @@ impl Sysroot {
 
     fn key(&self) -> Result<Key> {
         let mut key = Key::default().text(RECIPE).text(self.filesystem.name()).text(&self.bytes.to_string());
-        key = key.text(&run(command("ostree").arg("--version"))?);
+        key = key.text(&run(command("ostree").arg("--version"))?).text(&format!("{:?}", self.composefs));
+        if self.composefs == Composefs::Signed {
+            key = key.text(&public_key()?);
+        }
         for step in &self.steps {
             key = match step {
                 Step::Commit(source) => source.key(key.text("commit")),
@@ -174,7 +231,14 @@ impl Sysroot {
         }
         let immutable = deployments.iter().map(|deployment| deployment.directory.as_str()).collect();
         let directory = Directory { top: &top, bytes: self.bytes, label: LABEL, immutable };
-        directory.image(self.filesystem, &folder.join("image"))?;
+        let image = folder.join("image");
+        directory.image(self.filesystem, &image)?;
+        if matches!(self.composefs, Composefs::Verity | Composefs::Signed) {
+            let images = deployments.iter().map(|deployment| format!("{}/.ostree.cfs", deployment.directory));
+            let images = images.filter(|image| top.join(image).exists());
+            let paths: Vec<_> = images.chain(["ostree/repo/objects".to_owned()]).collect();
+            fsverity::enable(&image, Algorithm::Sha256, &paths)?;
+        }
         Ok(fs::write(folder.join("deployments"), serde_json::to_vec(&deployments)?)?)
     }
 
@@ -185,64 +249,32 @@ impl Sysroot {
         run(ostree(top).args(["admin", "os-init", STATEROOT]))?;
         // What systemd-tmpfiles makes on the first boot of a real system.
         fs::create_dir(top.join("ostree/deploy").join(STATEROOT).join("var/home"))?;
-        let mut directories = Vec::new();
+        let (mut made, mut image) = (Vec::new(), None);
         for (time, step) in (FIRST_COMMIT..).zip(&self.steps) {
             match step {
-                Step::Commit(source) => commit(scratch, top, source, time)?,
+                Step::Commit(source) => image = commit(scratch, top, source, time, self.composefs)?,
                 Step::Deploy => {
                     run(ostree(top).args(["admin", "deploy", "--retain", &format!("--os={STATEROOT}"), BRANCH]))?;
-                    directories.push(entries(top)?.pop().context("ostree made no boot entry")?.directory);
+                    let directory = entries(top)?.pop().context("ostree made no boot entry")?.directory;
+                    if let Some(image) = &image {
+                        fs::write(top.join(&directory).join(".ostree.cfs"), &image.image)?;
+                    }
+                    made.push((directory, image.as_ref().map(|image| image.digest.clone())));
                 }
             }
         }
         let entries = entries(top)?;
-        let find = |directory| {
+        let find = |(directory, composefs)| {
             let found = entries.iter().find(|entry| entry.directory == directory).cloned();
-            found.with_context(|| format!("no boot entry leads to {directory}"))
+            let found = found.with_context(|| format!("no boot entry leads to {directory}"))?;
+            Ok(Deployment { composefs, ..found })
         };
-        directories.into_iter().map(find).collect()
+        made.into_iter().map(find).collect()
     }
 }
 
 /// Part of every cache key: to be changed together with how sysroots are made.
 const RECIPE: &str = "1";
-
-fn ostree(top: &Path) -> Command {
-    let mut ostree = command("ostree");
-    // Immutable files could not be changed or removed here; they become so in the image.
-    ostree.env("OSTREE_SYSROOT", top).env("OSTREE_SYSROOT_DEBUG", "mutable-deployments");
-    ostree
-}
-
-fn commit(scratch: &Path, top: &Path, source: &Source, time: u64) -> Result<()> {
-    let folder = tempfile::tempdir_in(scratch)?;
-    let mut ostree = ostree(top);
-    ostree.arg(format!("--repo={}/ostree/repo", top.display())).args(["commit", "-b", BRANCH]);
-    ostree.args(["--owner-uid=0", "--owner-gid=0", "--no-xattrs", "--tar-autocreate-parents"]);
-    run(ostree.arg(format!("--timestamp=@{time}")).args(source.words(folder.path())?)).map(drop)
-}
-
-/// The boot entries of the Boot Loader Specification that ostree has written, the one with the highest version last.
-fn entries(top: &Path) -> Result<Vec<Deployment>> {
-    let mut entries = Vec::new();
-    for file in fs::read_dir(top.join("boot/loader/entries"))? {
-        let path = file?.path();
-        let text = fs::read_to_string(&path)?;
-        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
-        let version: u32 =
-            value("version ").and_then(|text| text.parse().ok()).context("a version that is no number")?;
-        let mut words = value("options ").unwrap_or_default().split(' ');
-        let link = words.find_map(|word| word.strip_prefix("ostree=")).context("a boot entry without ostree=")?;
-        let target = fs::canonicalize(top.join(link.trim_start_matches('/')))?;
-        let directory = target.strip_prefix(top.canonicalize()?)?.to_string_lossy().into_owned();
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let checksum = name.split('.').next().unwrap_or_default().to_owned();
-        let entry = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        entries.push((version, Deployment { checksum, directory, link: link.to_owned(), entry }));
-    }
-    entries.sort_by_key(|(version, _)| *version);
-    Ok(entries.into_iter().map(|(_, deployment)| deployment).collect())
-}
 
 /// The boot entries on a disk with a sysroot, after a machine has run from it: what its boot loader would now choose comes
 /// last. This takes root.
