@@ -1,16 +1,15 @@
-//! fs-verity, enabled by Debian's `fsverity` inside a guest: the kernel of the machine that runs the scenarios need not have
+//! fs-verity, enabled by the probe inside a guest: the kernel of the machine that runs the scenarios need not have
 //! it, Debian's has.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use surefoot_probe::Outcome as Done;
 
-use crate::cache::{self, Key};
 use crate::command::{command, run};
 use crate::disk::{self, Disk};
 use crate::drive::Drive;
-use crate::guest_tool;
 use crate::initramfs;
 use crate::kernel::{self, Package};
 use crate::machine::End;
@@ -47,8 +46,7 @@ pub fn digest(file: &Path, algorithm: Algorithm) -> Result<String> {
     Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
-/// Where the guest has the program, and where it mounts the filesystem.
-const PROGRAM: &str = "usr/bin/fsverity";
+/// Where the guest mounts the filesystem.
 const MOUNTED: &str = "/mnt";
 
 /// Enables fs-verity on files in the image of an ext4 that was made with the feature `verity`: on all regular files below each
@@ -63,45 +61,21 @@ pub fn enable(image: &Path, algorithm: Algorithm, paths: &[String]) -> Result<()
     let options: Vec<_> = modules.into_iter().flat_map(|module| ["--module", module]).collect();
     let initramfs = initramfs::build(&kernel, &options)?;
 
-    let enable = format!("/{PROGRAM} enable --hash-alg={}", algorithm.name());
-    let each = paths.iter().map(|path| format!("probe.each={MOUNTED}/{path} {enable}"));
+    let each = paths.iter().map(|path| format!("probe.enable-verity={MOUNTED}/{path}:{}", algorithm.name()));
     let mount = [format!("probe.mount=/dev/vdb:{MOUNTED}:ext4:rw")].into_iter();
     // Words in the root: the command line is too short for many paths.
     let words: Vec<_> = mount.chain(each).chain([format!("probe.unmount={MOUNTED}")]).collect();
     let lines: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    let tree = guest_tool::add_program(Tree::probe()?, PROGRAM, &program()?)?;
-    let root = Image::of(&tree.directory("mnt").file("etc/probe", lines.join("\n"), 0o644))?;
+    let root = Image::of(&Tree::probe()?.directory("mnt").file("etc/probe", lines.join("\n"), 0o644))?;
     let disk = Disk::create(&scratch.path().join("disk"), 512, &disk::verity_pair(&root.data, &root.tree))?;
 
     let name = format!("fsverity-{}", image.file_name().unwrap_or_default().to_string_lossy());
     let vm = Vm::new(&name, &kernel, &initramfs).append(&format!("roothash={}", root.tree.root_hash));
     let vm = vm.append("surefoot.etc=ro surefoot.var=ro surefoot.home=ro").drive(Drive::new(&disk));
-    let outcome = vm.drive(Drive::of_image(image, 512).keep_writes()).run()?;
+    let outcome = vm.drive(Drive::of_image(image, 512).keep_writes()).timeout(Duration::from_mins(10)).run()?;
     ensure!(outcome.end == End::PoweredOff, "the guest that enables fs-verity did not power off\n{}", outcome.tail());
     for (word, done) in outcome.probe()?.actions {
-        let good = matches!(&done, Done::Done) || matches!(&done, Done::Ran(ran) if ran.code == Some(0));
-        ensure!(good, "{word} failed in the guest: {done:?}\n{}", outcome.tail());
+        ensure!(done == Done::Done, "{word} failed in the guest: {done:?}\n{}", outcome.tail());
     }
     Ok(())
 }
-
-fn program() -> Result<PathBuf> {
-    let path = PathBuf::from("/").join(PROGRAM);
-    ensure!(path.is_file(), "{} is missing: `ci/install` installs it", path.display());
-    Ok(path)
-}
-
-/// A copy of an image with fs-verity enabled as [`enable`] does, unless that was done before.
-///
-/// # Errors
-/// As [`enable`].
-pub fn enabled(image: &Path, algorithm: Algorithm, paths: &[String]) -> Result<PathBuf> {
-    let key = Key::default().text(RECIPE).file(image)?.text(algorithm.name()).text(&paths.join("\0"));
-    cache::cached("fsverity", "image", key, |copy| {
-        run(command("cp").arg("--sparse=always").args([image, copy]))?;
-        enable(copy, algorithm, paths)
-    })
-}
-
-/// Part of every cache key: to be changed together with how fs-verity is enabled.
-const RECIPE: &str = "1";

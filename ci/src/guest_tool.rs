@@ -1,4 +1,4 @@
-//! The `surefoot` command, and other programs of this machine, inside a guest's root.
+//! The `surefoot` command inside a guest's root.
 
 use std::fs;
 use std::path::Path;
@@ -17,18 +17,11 @@ pub const PATH: &str = "usr/bin/surefoot";
 /// # Errors
 /// When the tool has not been built.
 pub fn add(tree: Tree) -> Result<Tree> {
-    add_program(tree, PATH, &paths::program("surefoot")?)
-}
-
-/// Adds a program of this machine at `path` with all libraries that it needs, each where this machine has it.
-///
-/// # Errors
-/// When it needs no libraries, or something cannot be read.
-pub fn add_program(tree: Tree, path: &str, program: &Path) -> Result<Tree> {
-    let mut tree = add_file(tree, path, program)?;
-    let libraries = run(command("ldd").arg(program))?;
+    let tool = paths::program("surefoot")?;
+    let mut tree = add_file(tree, PATH, &tool)?;
+    let libraries = run(command("ldd").arg(&tool))?;
     let libraries: Vec<_> = libraries.split_ascii_whitespace().filter_map(|word| word.strip_prefix('/')).collect();
-    ensure!(!libraries.is_empty(), "ldd names no library of {}", program.display());
+    ensure!(!libraries.is_empty(), "ldd names no library of {}", tool.display());
     for library in libraries {
         tree = add_file(tree, library, &Path::new("/").join(library))?;
     }

@@ -30,9 +30,18 @@ pub enum Action {
     Unmount(String),
     /// `probe.run=PROGRAM ARGUMENT…`: run a program to its end, and tell how it fared.
     Run(Vec<String>),
-    /// `probe.each=DIRECTORY PROGRAM ARGUMENT…`: run a program to its end with each regular file below a directory as its
-    /// last argument, until one run fails. What the last run said.
-    Each(String, Vec<String>),
+    /// `probe.enable-verity=PATH:ALGORITHM`: enable fs-verity with sha256 or sha512 on a file, or on all files below a
+    /// directory.
+    EnableVerity(String, Hash),
+}
+
+/// Hash algorithms of fs-verity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
 }
 
 /// How the machine ends once the report is sent.
@@ -74,19 +83,15 @@ impl FromStr for Action {
                 _ => Err(format!("{word}: DEVICE:DIRECTORY:TYPE or DEVICE:DIRECTORY:TYPE:rw is wanted")),
             },
             "probe.unmount" => path().map(Self::Unmount),
-            "probe.run" => path().map(|line| Self::Run(split(&line))),
-            "probe.each" => match path()?.split_once(' ') {
-                Some((folder, line)) if line.starts_with('/') => Ok(Self::Each(folder.to_owned(), split(line))),
-                _ => Err(format!("{word}: DIRECTORY PROGRAM is wanted")),
+            "probe.run" => path().map(|line| Self::Run(line.split_ascii_whitespace().map(str::to_owned).collect())),
+            "probe.enable-verity" => match path()?.split_once(':') {
+                Some((path, "sha256")) => Ok(Self::EnableVerity(path.to_owned(), Hash::Sha256)),
+                Some((path, "sha512")) => Ok(Self::EnableVerity(path.to_owned(), Hash::Sha512)),
+                _ => Err(format!("{word}: PATH:sha256 or PATH:sha512 is wanted")),
             },
             _ => Err(format!("{word}: unknown to the probe")),
         }
     }
-}
-
-/// A program and its arguments.
-fn split(line: &str) -> Vec<String> {
-    line.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 impl FromStr for Ending {
@@ -163,8 +168,8 @@ mod tests {
         let mount = |write| Action::Mount("/dev/a".into(), "/b".into(), "ext4".into(), write);
         assert_eq!("probe.mount=/dev/a:/b:ext4".parse(), Ok(mount(false)));
         assert_eq!("probe.mount=/dev/a:/b:ext4:rw".parse(), Ok(mount(true)));
-        let each = Action::Each("/b".into(), vec!["/c".into(), "d".into()]);
-        assert_eq!("probe.each=/b /c d".parse(), Ok(each));
+        let verity = Action::EnableVerity("/b".into(), Hash::Sha512);
+        assert_eq!("probe.enable-verity=/b:sha512".parse(), Ok(verity));
     }
 
     #[test]
@@ -177,8 +182,8 @@ mod tests {
             "probe.mount=/a:/b",
             "probe.mount=/a:/b:ext4:ro",
             "probe.unmount",
-            "probe.each=/a",
-            "probe.each=/a b",
+            "probe.enable-verity=/a",
+            "probe.enable-verity=/a:md5",
             "probe.then=halt",
             "probe.nothing=/x",
         ] {

@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use super::{boot_files, debian, step};
+use super::{debian, step};
 use crate::cache::{self, Key};
 use crate::command::{command, is_root, run};
 use crate::disk::Disk;
 use crate::drive::Drive;
-use crate::kernel::Kernel;
+use crate::initramfs;
+use crate::kernel::{self, Kernel, Package};
 use crate::machine::{End, Outcome};
-use crate::ostree::{self, Deployment, Image, Source, Sysroot};
+use crate::ostree::{self, Composefs, Deployment, Image, Source, Sysroot};
 use crate::paths;
 use crate::tree::Tree;
 use crate::vm::Vm;
@@ -56,16 +57,19 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Downloads and builds what is not there yet.
+    /// Downloads and builds what is not there yet. `packing` are more words of `surefoot initramfs`.
     ///
     /// # Errors
     /// Without root, and when a part of it cannot be made.
-    pub fn build() -> Result<Self> {
-        let (kernel, initramfs) = boot_files()?;
+    pub fn build(composefs: Composefs, packing: &[&str]) -> Result<Self> {
+        step("Debian's 6.12 cloud kernel, and an initramfs for it");
+        let kernel = kernel::fetch(Package::Cloud612)?;
+        let initramfs = initramfs::build(&kernel, &[&["--module", "virtio_console"], packing].concat())?;
         step("Debian for ostree (the first time takes minutes)");
         let archive = archive(&kernel)?;
         step("sysroot");
-        let sysroot = Sysroot::new().bytes(BYTES).deploy(version(&archive, 1)).commit(version(&archive, 2));
+        let sysroot =
+            Sysroot::new().composefs(composefs).bytes(BYTES).deploy(version(&archive, 1)).commit(version(&archive, 2));
         Ok(Self { kernel, initramfs, image: sysroot.build()? })
     }
 
@@ -77,6 +81,23 @@ impl Machine {
         self.image.deployments.first().context("nothing is deployed")
     }
 
+    /// Boots the deployed version once and has it check itself; writes are forgotten. The lines of its report, of which
+    /// "failed" ones are errors. Debian's ostree does not know its deployment under composefs: then "status" is not asked.
+    ///
+    /// # Errors
+    /// What did not hold, with the console's last lines.
+    pub fn check(&self, name: &str, words: &str) -> Result<Vec<String>> {
+        let scratch = TempDir::new_in(paths::cache())?;
+        let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
+        let vm = self.vm(name, &format!("{} {words} surefoot-demo.check", self.deployment()?.word()));
+        judge(&vm.drive(Drive::new(&disk)).run()?, End::PoweredOff, "done")
+    }
+
+    fn vm(&self, name: &str, words: &str) -> Vm {
+        let vm = Vm::new(name, &self.kernel, &self.initramfs).memory_mib(1024).processors(2);
+        vm.append(words).append("surefoot-demo.ostree surefoot-demo.unattended").timeout(Duration::from_mins(10))
+    }
+
     /// Boots the machine, has it upgrade itself, and boots what is then the default entry. `words` says how the boot finds
     /// its root beside what the entry says. The lines of both reports; "failed" ones are errors.
     ///
@@ -86,9 +107,7 @@ impl Machine {
         let scratch = TempDir::new_in(paths::cache())?;
         let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
         let boot = |number: u32, deployment: &Deployment| {
-            let vm = Vm::new(&format!("{name}-{number}"), &self.kernel, &self.initramfs);
-            let vm = vm.memory_mib(1024).processors(2).append(&deployment.word()).append(words);
-            let vm = vm.append("surefoot-demo.ostree surefoot-demo.unattended").timeout(Duration::from_mins(10));
+            let vm = self.vm(&format!("{name}-{number}"), &format!("{} {words}", deployment.word()));
             vm.drive(Drive::new(&disk).keep_writes()).run()
         };
         let first = judge(&boot(1, self.deployment()?)?, End::Rebooted, "reboot")?;
