@@ -9,6 +9,7 @@ mod error;
 #[cfg(test)]
 mod example;
 mod name;
+mod ostree;
 pub mod rank;
 pub mod recipe;
 mod record;

@@ -9,8 +9,8 @@ use heapless::{String, Vec};
 use super::error::{CandidateError, MissingDevice, Refusal, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
-    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, name, rank, record, slot,
-    state_device,
+    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, name, ostree, rank, record,
+    slot, state_device,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts, Name};
@@ -53,6 +53,7 @@ pub struct SysrootKind {
 
 /// Every kind, the preferred one first.
 pub const SYSROOT_KINDS: &[SysrootKind] = &[
+    ostree::OSTREE,
     #[cfg(test)]
     super::example::FOLDER,
 ];
@@ -165,10 +166,21 @@ pub fn look_into(
 ) {
     for (index, kind) in SYSROOT_KINDS.iter().enumerate() {
         let order = Order { kind: u8::try_from(index).unwrap_or(u8::MAX).saturating_add(2), sysroot, index: 0 };
-        let mut finder = Finder { look, kind: kind.kind, ledger, candidates: &mut *candidates, order, note };
-        (kind.find)(look, &mut finder);
+        look_for(kind, look, order, ledger, candidates, note);
     }
     rank::sort(candidates);
+}
+
+/// Adds the deployments of one kind; `order` is that of the first one.
+pub(super) fn look_for(
+    kind: &SysrootKind,
+    look: &Look<'_>,
+    order: Order,
+    ledger: &LedgerFile,
+    candidates: &mut Candidates,
+    note: &mut dyn FnMut(&str, fmt::Arguments<'_>),
+) {
+    (kind.find)(look, &mut Finder { look, kind: kind.kind, ledger, candidates, order, note });
 }
 
 /// A deployment that was found.
