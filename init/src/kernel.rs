@@ -170,6 +170,10 @@ impl System for Kernel<'_> {
         }
     }
 
+    fn remove(&mut self, path: &str) -> Result<(), Reason> {
+        file::remove(path).map_err(|errno| reason!("cannot remove {path}: {}", Explained(errno)))
+    }
+
     fn check_undone(&mut self) -> Result<(), Reason> {
         if let Some(active) = self.verity.first() {
             return Err(reason!("the verity device {} is still there", active.name));
@@ -194,7 +198,7 @@ impl Kernel<'_> {
             Device::Loop(_) => None,
         };
         let number = number.ok_or_else(|| reason!("cannot record the root device: {device} is not there"))?;
-        let link = "/run/systemd/volatile-root";
+        let link = places::VOLATILE_ROOT;
         file::make_directory("/run/systemd", 0o755)
             .and_then(|()| file::link(&path!("/dev/block/{number}"), link))
             .map_err(|errno| reason!("cannot make the link {link}: {}", Explained(errno)))

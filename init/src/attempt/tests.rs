@@ -128,6 +128,10 @@ impl System for Machine {
         if self.fails("modules") && *action == Action::CheckModules { Err(reason!("no modules")) } else { Ok(()) }
     }
 
+    fn remove(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
     fn check_undone(&mut self) -> Result<(), Reason> {
         if self.fails("undo") { Err(reason!("a mount is left")) } else { Ok(()) }
     }

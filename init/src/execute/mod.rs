@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::plan::{Action, LoopFile, Mount, Plan, Scope, Step, VerityDevice};
 use crate::text::{Path, Reason};
-use crate::{log, reason};
+use crate::{log, places, reason};
 
 /// The one door to the kernel: what a plan can ask of it. Every method can be called again after it failed.
 pub trait System {
@@ -26,6 +26,8 @@ pub trait System {
     fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason>;
     /// Does what needs no undoing: directories, links and records.
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason>;
+    /// Removes a file or link that a plan made.
+    fn remove(&mut self, path: &str) -> Result<(), Reason>;
     /// Checks that nothing is left of what plans make: neither a mount nor a device.
     fn check_undone(&mut self) -> Result<(), Reason>;
 }
@@ -128,8 +130,11 @@ fn undo(steps: &[Step<'_>], system: &mut dyn System) {
             Action::AttachLoop(file) => system.detach_loop(file.name),
             Action::ActivateVerity(device) => system.deactivate_verity(device.name),
             Action::Mount(mount) => system.unmount(&mount.target),
-            // Modules stay: the next candidate is likely to want them. Directories and links under /run and on the
-            // state device are made again by whoever comes next.
+            // What the next candidate does not say of itself must not be said of it.
+            Action::WriteFile { path, .. } => system.remove(path),
+            Action::RecordRootDevice { .. } => system.remove(places::VOLATILE_ROOT),
+            // Modules stay: the next candidate is likely to want them. Directories under /run and on the state device
+            // are made again by whoever comes next.
             _ => Ok(()),
         };
         if let Err(reason) = result {

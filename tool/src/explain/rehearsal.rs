@@ -170,6 +170,10 @@ impl System for Rehearsal<'_> {
         }
     }
 
+    fn remove(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
     fn check_undone(&mut self) -> Result<(), Reason> {
         Ok(())
     }

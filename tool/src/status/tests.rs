@@ -57,6 +57,10 @@ impl System for Willing {
         Ok(init::path!("/sbin/init"))
     }
 
+    fn remove(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
     fn check_undone(&mut self) -> Result<(), Reason> {
         Ok(())
     }
