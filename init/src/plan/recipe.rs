@@ -102,7 +102,7 @@ impl<'a> Parts<'_, '_, 'a> {
     /// The path of a directory that somebody else has written: that no link leads to it is checked first.
     fn checked(&mut self, place: Place<'_>) -> Result<Path, Reason> {
         let path = self.path(place)?;
-        if place.base == Base::Sysroot {
+        if matches!(place.base, Base::Sysroot | Base::Root) {
             self.push(Action::CheckSource { path: path.clone() })?;
         }
         Ok(path)
