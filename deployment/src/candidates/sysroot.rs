@@ -9,8 +9,8 @@ use heapless::{String, Vec};
 use super::error::{CandidateError, MissingDevice, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
-    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, name, rank, record, slot,
-    state_device,
+    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, composefs, name, rank, record,
+    slot, state_device,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts, Name};
@@ -52,7 +52,7 @@ pub struct SysrootKind {
 }
 
 /// Every kind, the preferred one first.
-pub const SYSROOT_KINDS: [SysrootKind; 0] = [];
+pub const SYSROOT_KINDS: [SysrootKind; 1] = [composefs::KIND];
 
 /// What a kind looks at.
 pub struct Look<'l> {
