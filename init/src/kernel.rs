@@ -141,6 +141,14 @@ impl System for Kernel<'_> {
         })
     }
 
+    fn mount_if_there(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
+        if !file::exists(&mount.target) {
+            log::debug!("there is no {}", mount.target);
+            return Ok(());
+        }
+        self.mount(mount)
+    }
+
     fn unmount(&mut self, target: &str) -> Result<(), Reason> {
         sys::mount::unmount(target).map_err(|errno| reason!("cannot unmount {target}: {}", Explained(errno)))
     }
@@ -171,6 +179,7 @@ impl System for Kernel<'_> {
             | Action::AttachLoop(_)
             | Action::ActivateVerity(_)
             | Action::Mount(_)
+            | Action::MountIfThere(_)
             | Action::CheckRoot { .. }
             | Action::CheckSource { .. }
             | Action::WriteFile { .. } => Ok(()),

@@ -168,7 +168,12 @@ fn hash_name(device: &str) -> &'static str {
 
 /// The mounts that were made, as the running system sees them.
 fn mounts<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
-    plan.mounts().try_for_each(|mount| {
+    let mut made = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Mount(mount) => Some(mount),
+        Action::MountIfThere(mount) if file::exists(&mount.target) => Some(mount),
+        _ => None,
+    });
+    made.try_for_each(|mount| {
         json.element(|json| {
             json.member("source", &mount.source)?;
             json.member("target", in_new_root(&mount.target))?;

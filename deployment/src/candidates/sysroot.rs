@@ -9,8 +9,8 @@ use heapless::{String, Vec};
 use super::error::{CandidateError, MissingDevice, Refusal, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
-    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, name, ostree, rank, record,
-    slot, state_device,
+    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, composefs, name, ostree, rank,
+    record, slot, state_device,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts, Name};
@@ -54,6 +54,7 @@ pub struct SysrootKind {
 /// Every kind, the preferred one first.
 pub const SYSROOT_KINDS: &[SysrootKind] = &[
     ostree::OSTREE,
+    composefs::KIND,
     #[cfg(test)]
     super::example::FOLDER,
 ];

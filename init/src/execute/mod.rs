@@ -20,6 +20,10 @@ pub trait System {
     fn deactivate_verity(&mut self, name: &str) -> Result<(), Reason>;
     /// Mounts something.
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason>;
+    /// Mounts something, unless its target is not there.
+    fn mount_if_there(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
+        self.mount(mount)
+    }
     /// Unmounts what is at `target`.
     fn unmount(&mut self, target: &str) -> Result<(), Reason>;
     /// Checks that the new root is an operating system, and gives the program to start in it.
@@ -114,6 +118,7 @@ fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>
         Action::AttachLoop(file) => system.attach_loop(file),
         Action::ActivateVerity(device) => system.activate_verity(device),
         Action::Mount(mount) => system.mount(mount),
+        Action::MountIfThere(mount) => system.mount_if_there(mount),
         Action::CheckRoot { init: wanted } => {
             *init = Some(system.check_root(*wanted)?);
             Ok(())
@@ -130,6 +135,11 @@ fn undo(steps: &[Step<'_>], system: &mut dyn System) {
             Action::AttachLoop(file) => system.detach_loop(file.name),
             Action::ActivateVerity(device) => system.deactivate_verity(device.name),
             Action::Mount(mount) => system.unmount(&mount.target),
+            Action::MountIfThere(mount) => {
+                // It may not have been there. The check at the end knows whether it still is.
+                let _ = system.unmount(&mount.target);
+                Ok(())
+            }
             // What the next candidate does not say of itself must not be said of it.
             Action::WriteFile { path, .. } => system.remove(path),
             Action::RecordRootDevice { .. } => system.remove(places::VOLATILE_ROOT),

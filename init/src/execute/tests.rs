@@ -170,6 +170,20 @@ fn what_was_told_of_a_candidate_is_not_told_of_the_next_one() {
 }
 
 #[test]
+fn a_mount_that_may_not_be_there_is_undone_like_any_other() {
+    usual("", |plan| {
+        let mut plan = plan.clone();
+        let source = crate::plan::Source::Bind { directory: crate::path!("/elsewhere") };
+        let mount = Mount { source, target: crate::path!("/sysroot/there"), flags: overlay::MountFlags::NONE };
+        plan.steps.insert(0, Step { action: Action::MountIfThere(mount), scope: Scope::Candidate }).unwrap();
+        let mut system = Recorder { refused: Some(2), ..Recorder::default() };
+        execute(&plan, &mut system).unwrap_err();
+        assert_eq!(system.done.first().map(String::as_str), Some("mount /sysroot/there"));
+        assert_eq!(system.undone.last().map(String::as_str), Some("mount /sysroot/there"));
+    });
+}
+
+#[test]
 fn what_cannot_be_undone_does_not_stop_the_rest() {
     usual("", |plan| {
         let last = plan.steps.len() - 1;

@@ -120,6 +120,11 @@ impl<'a> Parts<'_, '_, 'a> {
                 let directory = self.path(directory)?;
                 self.mount(Source::Bind { directory }, target, flags)
             }
+            Part::OptionalBind { directory, target, flags } => {
+                let source = Source::Bind { directory: self.path(directory)? };
+                let target = self.path(target)?;
+                self.push(Action::MountIfThere(Mount { source, target, flags }))
+            }
             Part::Overlay { lower, upper, work, target, flags } => {
                 self.builder.load_module("overlay", true)?;
                 let (lower, upper, work) = (self.checked(lower)?, self.path(upper)?, self.path(work)?);

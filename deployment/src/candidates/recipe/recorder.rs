@@ -102,6 +102,9 @@ pub(crate) fn shown(part: &Part<'_>) -> String {
         Part::Bind { directory, target, flags } => {
             format!("bind {} on {} {}", at(directory), at(target), of(flags))
         }
+        Part::OptionalBind { directory, target, flags } => {
+            format!("bind {} on {} {}, if that is there", at(directory), at(target), of(flags))
+        }
         Part::Overlay { lower, upper, work, target, flags } => format!(
             "overlay on {} {}: lower {}, upper {}, work {}",
             at(target),
