@@ -194,3 +194,6 @@ pub struct Extent<'p> {
     /// How long it is, in bytes.
     pub size: u64,
 }
+
+#[cfg(test)]
+pub(crate) mod recorder;

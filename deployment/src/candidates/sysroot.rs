@@ -165,10 +165,21 @@ pub fn look_into(
 ) {
     for (index, kind) in SYSROOT_KINDS.iter().enumerate() {
         let order = Order { kind: u8::try_from(index).unwrap_or(u8::MAX).saturating_add(2), sysroot, index: 0 };
-        let mut finder = Finder { look, kind: kind.kind, ledger, candidates: &mut *candidates, order, note };
-        (kind.find)(look, &mut finder);
+        look_for(kind, look, order, ledger, candidates, note);
     }
     rank::sort(candidates);
+}
+
+/// Adds the deployments of one kind; `order` is that of the first one.
+pub(super) fn look_for(
+    kind: &SysrootKind,
+    look: &Look<'_>,
+    order: Order,
+    ledger: &LedgerFile,
+    candidates: &mut Candidates,
+    note: &mut dyn FnMut(&str, fmt::Arguments<'_>),
+) {
+    (kind.find)(look, &mut Finder { look, kind: kind.kind, ledger, candidates, order, note });
 }
 
 /// A deployment that was found.
