@@ -9,8 +9,8 @@ use heapless::{String, Vec};
 use super::error::{CandidateError, MissingDevice, Refusal, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
-    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, name, rank, record, slot,
-    state_device,
+    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, btrfs, name, rank, record,
+    slot, state_device,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts, Name};
@@ -53,6 +53,7 @@ pub struct SysrootKind {
 
 /// Every kind, the preferred one first.
 pub const SYSROOT_KINDS: &[SysrootKind] = &[
+    btrfs::BTRFS,
     #[cfg(test)]
     super::example::FOLDER,
 ];
