@@ -4,6 +4,7 @@ use std::string::{String, ToString};
 use std::{format, vec::Vec};
 
 use boot_config::{Config, Sources};
+use deployment::candidates::Look;
 use deployment::discoverable::PartitionType;
 use deployment::facts::DeviceNumber;
 use deployment::filesystem::{Filesystem, FilesystemLabel, FilesystemUuid};
@@ -12,6 +13,8 @@ use deployment::table::{Partition, PartitionTable};
 use deployment::{BlockDevice, Facts, FilesystemKind, Name};
 
 use super::{Plan, Selection, StateChoice, With, select};
+
+mod btrfs;
 
 const ROOT: &str = "roothash=0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210";
 const USR: &str = "usrhash=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -102,7 +105,16 @@ fn explain_on(rows: &[Row], cmdline: &str) -> String {
 }
 
 fn planned<'a>(config: &Config<'a>, selection: &Selection<'a>, state: &StateChoice<'a>) -> String {
-    let with = With { look: None, state, devices: &selection.devices, fallback: false };
+    planned_with(config, selection, state, None)
+}
+
+fn planned_with<'a>(
+    config: &Config<'a>,
+    selection: &Selection<'a>,
+    state: &StateChoice<'a>,
+    look: Option<&Look<'_>>,
+) -> String {
+    let with = With { look, state, devices: &selection.devices, fallback: false };
     let steps = |candidate: &deployment::Candidate| {
         let mut plan = Plan::new();
         if let Err(error) = plan.make(config, candidate, &with) {
