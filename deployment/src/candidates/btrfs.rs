@@ -42,7 +42,7 @@ fn find(look: &Look<'_>, finder: &mut Finder<'_>) {
         return;
     }
     if let Some(path) = look.config.named(NAME) {
-        return offer(finder, path.trim_matches('/'), true);
+        return offer_named(look, finder, path.trim_matches('/'));
     }
     if look.config.wants_all_of_kind() {
         all(look, finder);
@@ -59,7 +59,7 @@ fn all(look: &Look<'_>, finder: &mut Finder<'_>) {
         }
     };
     if let Some(path) = named {
-        offer(finder, path, true);
+        offer_named(look, finder, path);
     }
     let mut buffer = [0; layout::MAX_PATH];
     let default = match look.tree.default_subvolume(&mut buffer) {
@@ -169,6 +169,17 @@ impl fmt::Display for Unbootable {
             Self::Unfinished => write!(f, "its update was not finished ({UNFINISHED}=yes)"),
             Self::Subvolume(why) => why.fmt(f),
         }
+    }
+}
+
+/// Offers what the command line names, so that it is reported when it turns out to be no root. It may be in the next
+/// filesystem, if `root=` does not say which one it is in.
+fn offer_named(look: &Look<'_>, finder: &mut Finder<'_>, path: &str) {
+    match look.tree.status(path) {
+        Err(why @ TreeError::Missing) if look.config.root.device.is_none() => {
+            finder.pass_over(path, format_args!("{}", Unfit::Unseen(why)));
+        }
+        _ => offer(finder, path, true),
     }
 }
 
