@@ -9,6 +9,7 @@ mod configured;
 mod error;
 #[cfg(test)]
 mod example;
+mod image;
 mod name;
 pub mod rank;
 pub mod recipe;

@@ -15,6 +15,7 @@ use deployment::{BlockDevice, Facts, FilesystemKind, Name};
 use super::{Plan, Selection, StateChoice, With, select};
 
 mod btrfs;
+mod image;
 
 const ROOT: &str = "roothash=0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210";
 const USR: &str = "usrhash=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";

@@ -76,10 +76,14 @@ const DISK: [Row; 2] = [
     ("vda", 2, PartitionType::Var, "22222222-0000-0000-0000-000000000000", "var", FilesystemKind::Ext4),
 ];
 
-/// The plan that looks into the filesystem, and those of what is found there.
-fn look_into(tree: &Directories, cmdline: &str) -> String {
+fn explain_in(tree: &Directories, cmdline: &str) -> String {
+    look_into(&DISK, tree, cmdline)
+}
+
+/// The plan that looks into the first filesystem of a disk, and those of what is found there.
+pub(super) fn look_into(disk: &[Row], tree: &dyn Tree, cmdline: &str) -> String {
     let config = Config::parse(Sources { cmdline, ..Sources::default() }).unwrap();
-    let mut selection = select(&config, &machine(&DISK)).unwrap();
+    let mut selection = select(&config, &machine(disk)).unwrap();
     assert_eq!(selection.missing(), None);
     let device: DeviceSource = selection.sysroots[0].clone();
     let mut plan = Plan::new();
@@ -102,7 +106,7 @@ macro_rules! golden {
             fn $name() {
                 let cmdline = format!("surefoot.verity=optional {}", $cmdline);
                 insta::with_settings!({ description => cmdline.clone(), omit_expression => true }, {
-                    insta::assert_snapshot!(look_into(&$tree, &cmdline));
+                    insta::assert_snapshot!(explain_in(&$tree, &cmdline));
                 });
             }
         )*
