@@ -81,12 +81,15 @@ impl<'a> Draft<'a> {
         [keys.data, keys.hash, keys.options].into_iter().try_for_each(|key| self.needs(key, keys.root_hash, None))
     }
 
-    /// Slots are found by their root hashes or labels, not by device.
+    /// Slots are found by their root hashes or labels, not by device. Where deployments lie in a filesystem that `root=`
+    /// names, the root hashes are those of image files in it.
     fn check_slots(&self) -> Result<(), ConfigError<'a>> {
         if self.config.verity == VerityPolicy::Off {
             self.refuse_both("surefoot.roothash", "surefoot.verity", VERITY_OFF)?;
         }
-        self.refuse_both("surefoot.roothash", ROOT.device, NAMED_ROOT)?;
+        if !self.config.wants_sysroots() {
+            self.refuse_both("surefoot.roothash", ROOT.device, NAMED_ROOT)?;
+        }
         if !self.config.wants_slots() {
             return match self.config.deployment {
                 Some(DeploymentChoice::Named { kind: SLOT, .. }) => {

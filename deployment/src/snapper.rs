@@ -126,7 +126,7 @@ impl<'x> Xml<'x> {
     /// Passes over the declaration and the tag that begins the snapshot.
     fn begin(mut self) -> Result<Self, SnapshotError> {
         if let Some(declaration) = self.0.strip_prefix("<?xml ") {
-            self.0 = declaration.split_once("?>").ok_or(SnapshotError::Syntax)?.1;
+            self.0 = split_at(declaration, "?>").ok_or(SnapshotError::Syntax)?.1;
         }
         self.expect("<snapshot>")?;
         Ok(self)
@@ -173,10 +173,17 @@ impl<'x> Xml<'x> {
             self.0 = rest;
             return Ok((name, ""));
         }
-        let (text, rest) = rest.split_once("</").ok_or(syntax)?;
+        let (text, rest) = split_at(rest, "</").ok_or(syntax)?;
         self.0 = rest.strip_prefix(name).and_then(|rest| rest.strip_prefix('>')).ok_or(syntax)?;
         if text.contains('<') || decode(text, &mut |_| Ok(())).is_err() { Err(syntax) } else { Ok((name, text)) }
     }
+}
+
+/// What comes before and behind the first `mark`. The search of core for texts costs more code than all of this file.
+fn split_at<'x>(text: &'x str, mark: &str) -> Option<(&'x str, &'x str)> {
+    let place = text.as_bytes().windows(mark.len()).position(|found| found == mark.as_bytes())?;
+    let (before, rest) = text.split_at_checked(place)?;
+    Some((before, rest.strip_prefix(mark)?))
 }
 
 /// A text of an XML file. [`Display`](fmt::Display) shows it with its entities replaced.

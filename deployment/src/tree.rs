@@ -34,7 +34,7 @@ pub trait Tree {
     /// Where the default subvolume of a btrfs lies below its top, empty if it is the top itself (btrfs-subvolume(8)).
     fn default_subvolume<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b str, TreeError>;
 
-    /// Whether a directory is the top of a btrfs subvolume that is marked read-only.
+    /// Whether a btrfs subvolume is marked read-only; [`TreeError::WrongKind`] for what is not the top of one.
     fn is_read_only_subvolume(&self, path: &str) -> Result<bool, TreeError>;
 }
 

@@ -145,19 +145,27 @@ fn write_in_file(tree: &MountedTree, candidate: Option<&Candidate>, change: Chan
     Ok(())
 }
 
-/// Writes a try down in the name of the deployment's own file, or takes it back.
+/// Writes a try down in the name of the deployment's own file, or takes it back. What has the new name already stays as it
+/// is, and the change is not made.
 #[inline(never)]
 fn write_in_name(tree: &MountedTree, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
     let Some(Candidate { name, root: RootSource::Tree(source), .. }) = candidate else { return Ok(()) };
-    let Some(tried) = path_after_try(&source.place) else { return Ok(()) };
+    let place = source.place.as_str();
+    let tried = path_after_try(place);
+    let tried =
+        tried.ok_or_else(|| reason!("{place} cannot be called otherwise: its name counts no tries, or is too long"))?;
     let (from, to) = match change {
-        Change::SpendTry(_) => (source.place.as_str(), tried.as_str()),
-        Change::RefundTry(_) => (tried.as_str(), source.place.as_str()),
+        Change::SpendTry(_) => (place, tried.as_str()),
+        Change::RefundTry(_) => (tried.as_str(), place),
         Change::Repair | Change::Reboots(_) => return Ok(()),
     };
     log::info!("{name}: rename {from} to {to}");
     let folder = to.rsplit_once('/').map_or(".", |(folder, _)| folder);
     file::rename_beneath(tree.as_fd(), from, to)
-        .and_then(|()| file::sync_directory_beneath(tree.as_fd(), folder))
-        .map_err(|errno| reason!("cannot rename {from} to {to}: {}", Explained(errno)))
+        .map_err(|errno| reason!("cannot rename {from} to {to}: {}", Explained(errno)))?;
+    file::sync_directory_beneath(tree.as_fd(), folder)
+        .map_err(|errno| reason!("cannot write out that {from} is called {to}: {}", Explained(errno)))
 }
+
+#[cfg(test)]
+mod tests;

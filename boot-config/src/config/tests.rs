@@ -249,6 +249,9 @@ fn slots_are_looked_for_where_nothing_names_a_root() {
         ("surefoot.verity=off root=/dev/vda1".into(), false, 0),
         ("surefoot.verity=off mount.usr=/dev/vda1 systemd.volatile=yes".into(), false, 0),
         ("surefoot.deployment=auto surefoot.verity=optional root=/dev/vda1".into(), false, 0),
+        // Those of image files in the filesystem.
+        (format!("surefoot.deployment=image:os.v surefoot.roothash={HASH} root=/dev/vda1"), false, 1),
+        (format!("surefoot.deployment=auto surefoot.roothash={HASH} root=/dev/vda1"), false, 1),
     ] {
         let config = parse(&cmdline);
         assert_eq!((config.wants_slots(), config.accepted_hashes().count()), (wanted, hashes), "{cmdline}");

@@ -4,11 +4,13 @@
 //! alone ([`configured`], [`slot`]) are found first; those that lie in a filesystem are found when it is mounted, and are
 //! listed in [`SYSROOT_KINDS`]. [`rank`] puts all of them in one order.
 
+mod btrfs;
 mod composefs;
 mod configured;
 mod error;
 #[cfg(test)]
 mod example;
+mod image;
 mod name;
 mod ostree;
 pub mod rank;

@@ -9,8 +9,8 @@ use heapless::{String, Vec};
 use super::error::{CandidateError, MissingDevice, Refusal, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
-    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, composefs, name, ostree, rank,
-    record, slot, state_device,
+    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, btrfs, composefs, image, name,
+    ostree, rank, record, slot, state_device,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts, Name};
@@ -55,6 +55,8 @@ pub struct SysrootKind {
 pub const SYSROOT_KINDS: &[SysrootKind] = &[
     ostree::OSTREE,
     composefs::KIND,
+    btrfs::BTRFS,
+    image::IMAGE,
     #[cfg(test)]
     super::example::FOLDER,
 ];
@@ -205,6 +207,11 @@ pub struct Counters {
     pub left: u8,
 }
 
+impl Counters {
+    /// What a name without counters says where others have some: it is good, and nothing is counted any more.
+    pub const GOOD: Self = Self { left: u8::MAX };
+}
+
 /// Takes the deployments of one kind.
 pub struct Finder<'f> {
     look: &'f Look<'f>,
@@ -249,8 +256,9 @@ impl Finder<'_> {
     fn record(&self, name: &str, offer: &Offer<'_>) -> Result<Record, &'static str> {
         let (mut attributes, mut counted) = self.ledger.standing(name);
         let mut keeper = Keeper::File(self.order.sysroot);
-        if let Some(Counters { left }) = offer.counters {
-            (attributes, counted) = (attributes.with_successful(false).with_tries(left), true);
+        if let Some(counters @ Counters { left }) = offer.counters {
+            let good = counters == Counters::GOOD;
+            (attributes, counted) = (attributes.with_successful(good).with_tries(left), true);
             keeper = Keeper::FileName(self.order.sysroot);
         }
         if offer.named {

@@ -4,12 +4,15 @@
 //! content; the kernel checks a filesystem when it mounts it, and dm-verity checks every block.
 
 mod serial;
+mod size;
 mod superblock;
 
 use heapless::String;
 
 use crate::bytes::Bytes;
 use crate::read::{ReadAt, ReadError};
+
+pub use size::size;
 
 /// The longest UUID text in bytes.
 pub const MAX_UUID: usize = 36;

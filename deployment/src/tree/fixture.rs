@@ -20,8 +20,9 @@ enum Node {
 pub(crate) struct Fixture {
     nodes: BTreeMap<String, Node>,
     default_subvolume: Option<String>,
-    read_only: Vec<String>,
     modified: BTreeMap<String, u64>,
+    /// The paths of subvolumes, with whether they are marked read-only.
+    subvolumes: BTreeMap<String, bool>,
 }
 
 impl Fixture {
@@ -49,9 +50,7 @@ impl Fixture {
     }
 
     pub(crate) fn subvolume(mut self, path: &str, read_only: bool) -> Self {
-        if read_only {
-            self.read_only.push(path.to_string());
-        }
+        self.subvolumes.insert(path.to_string(), read_only);
         self.directory(path)
     }
 
@@ -179,7 +178,13 @@ impl Tree for Fixture {
     }
 
     fn is_read_only_subvolume(&self, path: &str) -> Result<bool, TreeError> {
-        self.find(path).map(|_| self.read_only.iter().any(|known| known == path))
+        // The top is one itself.
+        let of_top = path.is_empty().then_some(&false);
+        match self.find(path)? {
+            Node::Directory => self.subvolumes.get(path).or(of_top).copied().ok_or(TreeError::WrongKind),
+            Node::Link(_) => Err(TreeError::Link),
+            Node::File(..) | Node::Other => Err(TreeError::WrongKind),
+        }
     }
 }
 
@@ -210,6 +215,7 @@ fn it_behaves_as_a_mounted_filesystem_does() {
     assert_eq!(tree.verity_digest("a/v", &mut [0; 64]), Ok(32));
     assert_eq!(tree.verity_digest("a/b", &mut [0; 64]), Err(TreeError::Unsupported));
     assert_eq!((tree.default_subvolume(&mut buffer), tree.is_read_only_subvolume("s")), (Ok("s"), Ok(true)));
+    assert_eq!(tree.is_read_only_subvolume("a"), Err(TreeError::WrongKind));
     assert!(tree.has_directory("a") && !tree.has_directory("d") && !tree.has_directory("gone"));
     assert_eq!(["a", "s"].map(|path| tree.status(path).unwrap().modified), [7, 0]);
     let mut names = Vec::new();

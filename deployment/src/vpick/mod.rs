@@ -55,7 +55,9 @@ impl<'p> Pattern<'p> {
         let (folder, name, suffix) = if let Some(name) = last.strip_suffix(FOLDER_SUFFIX) {
             (path, name.strip_suffix(SUFFIX).unwrap_or(name), SUFFIX)
         } else {
-            let (name, suffix) = last.rsplit_once(WILDCARD)?;
+            let place = last.as_bytes().windows(WILDCARD.len()).rposition(|found| found == WILDCARD.as_bytes())?;
+            let (name, rest) = last.split_at_checked(place)?;
+            let suffix = rest.strip_prefix(WILDCARD)?;
             let folder = parent.trim_end_matches('/');
             let is_folder = folder.rsplit('/').next().is_some_and(|last| last.ends_with(FOLDER_SUFFIX));
             (Some(folder).filter(|_| is_folder)?, name, suffix)

@@ -23,6 +23,11 @@ use crate::{SYSROOTS, places, reason};
 /// of preparation each.
 pub const MAX_STEPS: usize = 96;
 
+/// What the verity device of the root is called.
+pub(super) const ROOT: &str = "root";
+/// What that of `/usr` is called.
+const USR: &str = "usr";
+
 /// Directories of a root that is made in memory, with their permissions.
 const MEMORY_ROOT: [(&str, u32); 12] = [
     ("dev", 0o755),
@@ -220,7 +225,7 @@ impl<'a> Builder<'_, 'a> {
             self.make_directory(text::path(places::IMAGE), 0o755)?;
         }
         let device = match &candidate.root {
-            RootSource::Verity(source) => Some(self.verity_mount("root", source, &self.config.root, place)?),
+            RootSource::Verity(source) => Some(self.verity_mount(ROOT, source, &self.config.root, place)?),
             RootSource::Plain(source) => {
                 let device = Device::Block(source.device.clone());
                 let read_only = self.config.root_mode == AccessMode::ReadOnly;
@@ -271,7 +276,7 @@ impl<'a> Builder<'_, 'a> {
         let candidate = self.candidate;
         match &candidate.usr {
             None => Ok(()),
-            Some(UsrSource::Verity(source)) => self.verity_mount("usr", source, &self.config.usr, &place).map(|_| ()),
+            Some(UsrSource::Verity(source)) => self.verity_mount(USR, source, &self.config.usr, &place).map(|_| ()),
             Some(UsrSource::Plain(source)) => {
                 let device = Device::Block(source.device.clone());
                 self.filesystem(device, source.filesystem, &self.config.usr, true, &place)
@@ -341,18 +346,18 @@ impl<'a> Builder<'_, 'a> {
     fn finish(&mut self) -> Result<(), Reason> {
         self.scope = Scope::Candidate;
         self.push(Action::CheckRoot { init: self.config.init })?;
-        let candidate = self.candidate;
-        let root = match &candidate.root {
-            RootSource::Verity(source) => Some(("root", source)),
-            RootSource::Plain(_) | RootSource::Memory | RootSource::Tree(_) => None,
+        let config = self.config;
+        let reaction = |name| {
+            let options = if name == USR { &config.usr_verity } else { &config.root_verity };
+            options.as_ref().and_then(|verity| verity.options.corruption).unwrap_or(config.corruption)
         };
-        let usr = match &candidate.usr {
-            Some(UsrSource::Verity(source)) => Some(("usr", source)),
-            Some(UsrSource::Plain(_)) | None => None,
-        };
-        for (name, source) in [root, usr].into_iter().flatten() {
-            let reaction = source.options.corruption.unwrap_or(self.config.corruption);
-            if reaction != Corruption::Eio {
+        for name in [ROOT, USR] {
+            let is_made = self
+                .steps
+                .iter()
+                .any(|step| matches!(&step.action, Action::ActivateVerity(device) if device.name == name));
+            let reaction = reaction(name);
+            if is_made && reaction != Corruption::Eio {
                 self.push(Action::SetCorruption { name, reaction })?;
             }
         }

@@ -4,12 +4,12 @@ use core::fmt;
 
 use deployment::candidates::recipe::Extent;
 use deployment::candidates::sysroot::kind_of;
-use deployment::candidates::{Base, Look, Part, Place, Recipe, Refused, TreeSource};
+use deployment::candidates::{Base, Look, Part, Place, Recipe, Refused, TreeSource, Trust};
 use heapless::Vec;
 use overlay::layers::{UPPER, WORK};
 use overlay::mount_options::MountFlags;
 
-use super::build::Builder;
+use super::build::{Builder, ROOT};
 use super::layer::{PRIVATE, PUBLIC, over};
 use super::step::{Action, ComposefsSource, Device, LoopFile, Mount, Source, VerityDevice};
 use crate::text::{self, Path, Reason, below};
@@ -134,11 +134,11 @@ impl<'a> Parts<'_, '_, 'a> {
             Part::Composefs { .. } => self.composefs(part),
             Part::Image { data, hash, root_hash, options, filesystem, target } => {
                 self.builder.load_module("loop", true)?;
-                self.loop_file("root", data)?;
+                self.loop_file(ROOT, data)?;
                 self.loop_file("root-hash", hash)?;
                 let verity = VerityDevice {
-                    name: "root",
-                    data: Device::Loop("root"),
+                    name: ROOT,
+                    data: Device::Loop(ROOT),
                     hash: Device::Loop("root-hash"),
                     hash_offset: options.hash_offset,
                     root_hash,
@@ -149,10 +149,13 @@ impl<'a> Parts<'_, '_, 'a> {
                 self.builder.verity(verity, filesystem, &self.builder.config.root, &target)
             }
             Part::PlainImage { data, filesystem, target } => {
+                if self.builder.candidate.trust == Trust::Verified {
+                    return Err(reason!("it was verified when it was found, and is not any more"));
+                }
                 self.builder.load_module("loop", true)?;
-                self.loop_file("root", data)?;
+                self.loop_file(ROOT, data)?;
                 let target = self.path(target)?;
-                self.builder.filesystem(Device::Loop("root"), filesystem, &self.builder.config.root, true, &target)
+                self.builder.filesystem(Device::Loop(ROOT), filesystem, &self.builder.config.root, true, &target)
             }
             Part::Tmpfs { target, mode } => self.mount(Source::Tmpfs { size: None, mode }, target, MountFlags::NONE),
             Part::Directory { place, mode } => {

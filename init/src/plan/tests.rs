@@ -14,7 +14,9 @@ use deployment::{BlockDevice, Facts, FilesystemKind, Name};
 
 use super::{Plan, Selection, StateChoice, With, select};
 
+mod btrfs;
 mod composefs;
+mod image;
 mod ostree;
 
 const ROOT: &str = "roothash=0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210";
