@@ -13,6 +13,7 @@ mod output;
 mod slots;
 mod stage;
 mod status;
+mod tree;
 mod utc;
 mod verity;
 

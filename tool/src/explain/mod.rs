@@ -25,6 +25,10 @@ use inside::Inside;
 use rehearsal::Rehearsal;
 use words::Words;
 
+#[cfg(test)]
+pub(crate) use segments::unpack;
+pub(crate) use segments::{Node, Nodes};
+
 const EXAMPLES: &str = "\
 Examples:
   surefoot explain --cmdline \"roothash=$(cat root.hash) quiet\" --disk disk.img
