@@ -14,7 +14,7 @@ pub mod boot;
 mod choice;
 mod coldplug;
 mod command_line;
-mod composefs;
+pub mod composefs;
 mod disk;
 mod early;
 mod efi;
