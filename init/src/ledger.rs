@@ -131,7 +131,9 @@ fn write_in_file(tree: &MountedTree, candidate: Option<&Candidate>, change: Chan
         }
         Change::Repair => Ok(()),
         Change::SpendTry(number) | Change::RefundTry(number) => {
-            let (attributes, _) = ledger.standing(name);
+            // One that is not recorded yet is written down as it was ranked.
+            let ranked = candidate.and_then(|candidate| Some(candidate.record.as_ref()?.entry.attributes));
+            let attributes = ledger.find(name).or(ranked).unwrap_or_else(|| ledger.standing(name).0);
             // What is recorded of what is gone makes way where there is no room: nothing is known of that here.
             ledger.set(name, change.apply(number, 0, attributes), &|_| false)
         }

@@ -235,6 +235,11 @@ impl Finder<'_> {
 
     fn record(&self, name: &str, offer: &Offer<'_>) -> Result<Record, &'static str> {
         let (mut attributes, mut counted) = self.ledger.standing(name);
+        // What its kind puts first is an update, if nobody has heard of it yet: it does not stay behind what was put first
+        // when it was not there.
+        if self.order.index == 0 && self.ledger.find(name).is_none() {
+            attributes = attributes.with_priority(self.ledger.highest_priority().max(1));
+        }
         let mut keeper = Keeper::File(self.order.sysroot);
         if let Some(Counters { left }) = offer.counters {
             (attributes, counted) = (attributes.with_successful(false).with_tries(left), true);
