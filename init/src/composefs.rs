@@ -7,8 +7,8 @@ use sys::mount::{self, Attributes, Composefs, Message, MountError, Upper, Verity
 
 use crate::mounting::{explain, open_directory, open_file};
 use crate::plan::ComposefsSource;
-use crate::text::Reason;
 use crate::reason;
+use crate::text::Reason;
 
 /// Mounts it, or says why not; `room` is a place for a mount that is hidden again. Nothing is mounted as verified that is not: an image without the digest that it must have, and
 /// a kernel that cannot hold objects to theirs, are errors.
@@ -18,8 +18,7 @@ pub fn composefs(source: &ComposefsSource, target: &str, attributes: Attributes,
     check_digest(source, image.as_fd())?;
     let objects = open_directory(&source.objects)?;
     let mut message = Message::new();
-    file::make_directory(room, 0o700)
-        .map_err(|errno| reason!("{}: {}", room, sys::errno::Explained(errno)))?;
+    file::make_directory(room, 0o700).map_err(|errno| reason!("{}: {}", room, sys::errno::Explained(errno)))?;
     let names = names(image.as_fd(), &mut message).map_err(|error| explain(error, &message))?;
     // Before Linux 6.15 an overlay takes no layer that is mounted nowhere.
     mount::attach(names.as_fd(), room).map_err(|error| explain(error, ""))?;

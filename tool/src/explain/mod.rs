@@ -190,7 +190,7 @@ fn boot<'r>(
         Ok(selection) => selection,
         Err(reason) => return Ok(Err(reason.to_string())),
     };
-    explanation.candidates = selection.candidates.iter().map(Candidate::new).collect();
+    explanation.candidates = bootable(&selection);
     explanation.no_candidates = explanation::no_candidates(config, disks.facts());
     explanation.state = Some(explanation::state(&selection.state));
     if matches!(selection.state, StateChoice::Device { .. }) {
@@ -208,10 +208,10 @@ fn boot<'r>(
         Rehearsal { disks, modules, inside, sysroots, initramfs: packed, explanation, has_shell, ledger, then: None };
     let mut plan = Plan::new();
     look_into_all(config, &mut selection, &mut plan, &mut rehearsal);
-    rehearsal.explanation.candidates = selection.candidates.iter().map(Candidate::new).collect();
-    if selection.candidates.is_empty()
+    rehearsal.explanation.candidates = bootable(&selection);
+    if rehearsal.explanation.candidates.is_empty()
         && let Some(look) = rehearsal.explanation.looks.iter().find(|look| !look.seen)
-        && rehearsal.explanation.passed_over.is_empty()
+        && rehearsal.explanation.degraded.is_empty()
     {
         return Err(cannot_tell(look));
     }
@@ -225,9 +225,15 @@ fn boot<'r>(
     inside.refused.take().map_or(Ok(result), Err)
 }
 
+/// The candidates that the ledger lets boot, in their order.
+fn bootable(selection: &Selection<'_>) -> Vec<Candidate> {
+    selection.candidates.iter().filter(|candidate| !candidate.is_barred()).map(Candidate::new).collect()
+}
+
 /// Nothing is known of the only filesystem that may hold a deployment.
 fn cannot_tell(look: &Look) -> Error {
-    let why = format!("deployments are looked for in its {}, which can be read only when it is mounted", look.filesystem);
+    let why =
+        format!("deployments are looked for in its {}, which can be read only when it is mounted", look.filesystem);
     Error::usage("cannot tell what would boot from", &look.device, why)
         .advice("Run it as root with --look-inside: it is mounted read-only, where nothing else sees it.")
 }

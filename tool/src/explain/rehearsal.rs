@@ -1,9 +1,9 @@
 //! A boot without a machine: the attempts of PID 1, carried out on disk images as far as they can be read.
 
 use boot_config::policy::Emergency;
+use deployment::ReadAt;
 use deployment::candidates::{Candidate, Keeper, Trust};
 use deployment::ledger::Change;
-use deployment::ReadAt;
 use deployment::tree::{FileKind, Tree};
 use init::attempt::Boot;
 use init::execute::{NewRoot, System};
@@ -71,7 +71,11 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
 
     fn looking(&mut self, plan: &Plan<'a>, number: u8) {
         let steps = plan.steps.iter().map(ToString::to_string).collect();
-        let (device, filesystem) = plan.mounts().last().map(|mount| (mount.source.to_string(), mount.source.kind().to_owned())).unwrap_or_default();
+        let (device, filesystem) = plan
+            .mounts()
+            .last()
+            .map(|mount| (mount.source.to_string(), mount.source.kind().to_owned()))
+            .unwrap_or_default();
         self.explanation.looks.push(Look { number, device, filesystem, seen: false, steps });
     }
 
@@ -125,7 +129,7 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         self.then = Some(emergency);
     }
 
-    fn start(&mut self, root: &NewRoot<'_, 'a>, _: &Candidate) -> Result<(), Reason> {
+    fn start(&mut self, root: &NewRoot<'_, 'a>, _: &Candidate, _: &[Candidate]) -> Result<(), Reason> {
         if let Trust::Insecure(why) = root.plan().trust {
             self.explanation.insecure.push(why.to_string());
         }
@@ -174,8 +178,9 @@ impl System for Rehearsal<'_> {
     }
 
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
-        self.check_source(&mount.source)
-            .map_err(|why| reason!("cannot mount {} {} on {}: {why}", mount.source.kind(), mount.source, mount.target))?;
+        self.check_source(&mount.source).map_err(|why| {
+            reason!("cannot mount {} {} on {}: {why}", mount.source.kind(), mount.source, mount.target)
+        })?;
         if let Some(inside) = &mut self.inside {
             return inside.mount(mount, &self.sysroots);
         }
@@ -238,7 +243,9 @@ impl Rehearsal<'_> {
 
     /// Reads a filesystem in which deployments are looked for.
     fn read_without_mounting(&mut self, mount: &Mount<'_>, number: usize) -> Result<(), Reason> {
-        let Source::Filesystem { device: device @ Device::Block(name), kind, .. } = &mount.source else { return Ok(()) };
+        let Source::Filesystem { device: device @ Device::Block(name), kind, .. } = &mount.source else {
+            return Ok(());
+        };
         let Some(content) = self.disks.content(name) else { return Ok(()) };
         let failed = |why| reason!("cannot mount {kind} {device} on {}: {why}", mount.target);
         if !self.sysroots.read(number, kind, content).map_err(failed)? {

@@ -72,10 +72,13 @@ impl Sysroots {
     /// Checks that there is something of this kind at a path, and that no link leads there, as PID 1 would find. Elsewhere
     /// than in a filesystem that was looked into nothing can be told.
     pub(super) fn check(&self, path: &str, wanted: FileKind) -> Result<(), Reason> {
-        let Some((tree, inside)) = in_sysroot(path).and_then(|(number, inside)| Some((self.tree(number)?, inside))) else {
+        let Some((tree, inside)) = in_sysroot(path).and_then(|(number, inside)| Some((self.tree(number)?, inside)))
+        else {
             return Ok(());
         };
-        let is_below = |made: &String| path.strip_prefix(made.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let is_below = |made: &String| {
+            path.strip_prefix(made.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         if self.made.iter().any(is_below) {
             return Ok(());
         }

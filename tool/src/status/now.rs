@@ -68,20 +68,14 @@ impl Now {
 /// The slots as PID 1 left them.
 fn reported(report: &BootReport) -> Vec<Slot> {
     let running = report.deployment.slot.as_ref().map(|slot| slot.partition);
-    let attributes = |slot: &ReportedSlot| {
-        let attributes = Attributes::default().with_priority(slot.priority).with_tries(slot.tries_left);
-        attributes.with_successful(slot.successful).with_once_good(slot.once_good)
-    };
+    let attributes = |slot: &ReportedSlot| Attributes::from(slot.standing);
     let bootable = report.slots.iter().filter(|slot| slot.cannot_boot.is_none() && attributes(slot).may_boot());
-    let next = bootable.min_by_key(|slot| (std::cmp::Reverse(slot.priority), slot.partition));
+    let next = bootable.min_by_key(|slot| (std::cmp::Reverse(slot.standing.priority), slot.partition));
     let next = next.map(|slot| slot.partition);
     let slot = |slot: &ReportedSlot| Slot {
         name: if slot.name.is_empty() { slot.partition.to_string() } else { slot.name.clone() },
         partition: slot.partition,
-        priority: slot.priority,
-        tries_left: slot.tries_left,
-        successful: slot.successful,
-        once_good: slot.once_good,
+        standing: slot.standing,
         state: State::of(&slot.name, attributes(slot)),
         accepted: None,
         running: running == Some(slot.partition),

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::history::Boot;
 use super::now::{Now, Source};
+use super::report::Standing;
 use crate::output::printable;
 use crate::slots::{Slot, State};
 use crate::utc::Utc;
@@ -43,7 +44,7 @@ impl Table<'_> {
             let colour = colour(slot);
             let name = printable(&slot.name);
             let line = format!("{:<7}  {}", role(slot), standing(slot));
-            writeln!(f, "  {name:<width$}  {colour}{line}{colour:#}, priority {}", slot.priority)?;
+            writeln!(f, "  {name:<width$}  {colour}{line}{colour:#}, priority {}", slot.standing.priority)?;
         }
         Ok(())
     }
@@ -78,7 +79,7 @@ fn what_came(f: &mut fmt::Formatter<'_>, boot: &Boot) -> fmt::Result {
 pub(crate) fn lines(slots: &[Slot]) -> String {
     let mut text = String::new();
     for slot in slots {
-        let Slot { partition, priority, tries_left, state, running, next, .. } = slot;
+        let Slot { partition, standing: Standing { priority, tries_left, .. }, state, running, next, .. } = slot;
         let name = handle(slot, slots);
         let role = if *running {
             "running"
@@ -111,10 +112,10 @@ fn role(slot: &Slot) -> &'static str {
 fn standing(slot: &Slot) -> String {
     let mut text = match slot.state {
         State::Good => "good".to_owned(),
-        State::Untested => tries(slot.tries_left),
+        State::Untested => tries(slot.standing.tries_left),
         State::Spent => "spent: tried, and never marked good".to_owned(),
-        State::Bad if slot.priority > 0 => "marked no-auto".to_owned(),
-        State::Bad if slot.once_good => "bad, was good once".to_owned(),
+        State::Bad if slot.standing.priority > 0 => "marked no-auto".to_owned(),
+        State::Bad if slot.standing.once_good => "bad, was good once".to_owned(),
         State::Bad => "bad".to_owned(),
         State::Empty => "empty".to_owned(),
     };

@@ -85,7 +85,8 @@ impl Tree for PackedTree<'_> {
             start.push('/');
         }
         let below = self.0.range(start.clone()..).map_while(|(path, _)| path.strip_prefix(&start));
-        let names: BTreeSet<_> = below.filter_map(|path| path.split('/').next()).filter(|name| !name.is_empty()).collect();
+        let names: BTreeSet<_> =
+            below.filter_map(|path| path.split('/').next()).filter(|name| !name.is_empty()).collect();
         let _ = names.into_iter().all(visit);
         Ok(())
     }

@@ -14,8 +14,28 @@ use crate::disk_image::{Disks, Reading};
 
 /// Paths that are asked for, whatever is there.
 const PATHS: [&str; 22] = [
-    "", ".", "file", "empty", "long", "folder", "folder/", "folder/inner", "folder/deep/deeper", "file/x", "link", "link/inner",
-    "dangling", "dangling/x", "absolute", "loop", "loop/x", "missing", "folder/missing", "pipe", "pipe/x", "./folder/./inner",
+    "",
+    ".",
+    "file",
+    "empty",
+    "long",
+    "folder",
+    "folder/",
+    "folder/inner",
+    "folder/deep/deeper",
+    "file/x",
+    "link",
+    "link/inner",
+    "dangling",
+    "dangling/x",
+    "absolute",
+    "loop",
+    "loop/x",
+    "missing",
+    "folder/missing",
+    "pipe",
+    "pipe/x",
+    "./folder/./inner",
 ];
 
 fn fill(root: &Path) {
