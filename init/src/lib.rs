@@ -24,7 +24,7 @@ mod handoff;
 mod history;
 pub mod json;
 mod kernel;
-mod ledger;
+pub mod ledger;
 mod load;
 mod log;
 pub mod look;

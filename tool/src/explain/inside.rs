@@ -1,8 +1,6 @@
 //! A look inside the root: the images are attached as loop devices and what makes up `/` is mounted, all of it
 //! read-only, in a mount namespace of this process alone. Whatever way the process ends, nothing of it stays.
 
-mod loop_device;
-
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
@@ -16,8 +14,6 @@ use init::plan::{Action, ComposefsSource, Device, LoopFile, Mount, Source, Verit
 use init::reason;
 use init::text::Reason;
 use nix::errno::Errno;
-use nix::mount::{MntFlags, MsFlags};
-use nix::sched::{CloneFlags, unshare};
 use sys::mount::Attributes;
 use sys_mount::MountFlags;
 use tempfile::TempDir;
@@ -25,7 +21,7 @@ use tempfile::TempDir;
 use super::sysroots::{Sysroots, in_sysroot};
 use crate::disk_image::Disks;
 use crate::error::Error;
-use loop_device::LoopDevice;
+use crate::mounts::{self, LoopDevice, Mounted, NO_REPLAY};
 
 /// Where the mounts that make up `/` go during a boot.
 const PARTS_OF_ROOT: [&str; 3] = [places::NEW_ROOT, places::IMAGE, USR];
@@ -39,10 +35,6 @@ const NO_VERITY: &str = "whether the files of the composefs have the digests tha
 const CAREFUL: MountFlags =
     MountFlags::RDONLY.union(MountFlags::NOSUID).union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Filesystems that would write to their device before they are mounted read-only, and the option that keeps them from it.
-/// A verity device takes no writes, so that on one PID 1 meets the same refusal as we do.
-const NO_REPLAY: [(&str, &str); 4] =
-    [("btrfs", "rescue=nologreplay"), ("ext4", "noload"), ("f2fs", "norecovery"), ("xfs", "norecovery")];
 /// Where the kernel says that it has fs-verity.
 const FS_VERITY: &str = "/sys/fs/ext4/features/verity";
 
@@ -69,30 +61,10 @@ struct Attached {
     device: Option<(Device, Rc<LoopDevice>)>,
 }
 
-/// What is unmounted when it is dropped.
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // Should it fail, it is gone with the namespace of this process.
-        let _ = nix::mount::umount2(&self.0, MntFlags::MNT_DETACH);
-    }
-}
-
 /// Makes this process ready to look inside; refuses where it may not. To be called before anything else is done.
 pub(crate) fn enter_namespace() -> Result<(), Error> {
-    let advice = "Run it as root; without --look-inside it needs no privilege, and says what it did not look at.";
-    if !nix::unistd::geteuid().is_root() {
-        return Err(
-            Error::system("cannot look inside", "the images", "only root can attach and mount them").advice(advice)
-        );
-    }
-    let none: Option<&str> = None;
-    unshare(CloneFlags::CLONE_NEWNS)
-        .and_then(|()| nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-        .map_err(|why| {
-            Error::system("cannot make", "a mount namespace to look inside the images", why.desc()).advice(advice)
-        })
+    mounts::enter_namespace("cannot look inside", "the images")
+        .map_err(|why| why.advice("Run it as root; without --look-inside it needs no privilege, and says what it did not look at."))
 }
 
 impl<'d> Inside<'d> {
@@ -223,6 +195,7 @@ impl<'d> Inside<'d> {
             (_, Some((_, device))) => (device.path()?, CAREFUL),
             (_, None) => (PathBuf::from("tmpfs"), CAREFUL.difference(MountFlags::RDONLY)),
         };
+        // A verity device takes no writes, so that on one PID 1 meets the same refusal as we do.
         let replay = NO_REPLAY.iter().find(|(kind, _)| *kind == mount.source.kind()).map(|(_, option)| *option);
         let replay = replay.filter(|_| matches!(&mount.source, Source::Filesystem { device: Device::Block(_), .. }));
         let data = options.iter().map(String::as_str).chain(replay).collect::<Vec<_>>().join(",");
@@ -249,13 +222,13 @@ impl<'d> Inside<'d> {
         let attached = match &device {
             Device::Loop(name) => {
                 let LoopFile { file, offset, size, .. } = sysroots.loop_file(name).ok_or_else(missing)?;
-                LoopDevice::attach(&self.path(file), *offset, *size)?
+                LoopDevice::attach(&self.path(file), *offset, *size, false)?
             }
             Device::Block(name) => {
                 let found = self.disks.facts().device(name).ok_or_else(missing)?;
                 let image = self.disks.image(found.disk_name()).ok_or_else(missing)?;
                 let start = found.partition.as_ref().map_or(0, |partition| partition.start);
-                LoopDevice::attach(image.path(), start, found.size)?
+                LoopDevice::attach(image.path(), start, found.size, false)?
             }
             Device::Verity(_) => return Err(missing()),
         };
