@@ -63,8 +63,9 @@ struct Attached {
 
 /// Makes this process ready to look inside; refuses where it may not. To be called before anything else is done.
 pub(crate) fn enter_namespace() -> Result<(), Error> {
-    mounts::enter_namespace("cannot look inside", "the images")
-        .map_err(|why| why.advice("Run it as root; without --look-inside it needs no privilege, and says what it did not look at."))
+    mounts::enter_namespace("cannot look inside", "the images").map_err(|why| {
+        why.advice("Run it as root; without --look-inside it needs no privilege, and says what it did not look at.")
+    })
 }
 
 impl<'d> Inside<'d> {
