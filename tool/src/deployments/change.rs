@@ -32,8 +32,9 @@ impl Machine {
         (0..).zip(&self.deployments).map(entry).collect()
     }
 
-    /// Writes down what `edit` makes of the ledgers, about the deployment at place `target` above all.
-    pub(crate) fn change(&mut self, target: usize, edit: impl FnOnce(&mut [Entry], u32)) -> Result<(), Error> {
+    /// Writes down what `edit` makes of the ledgers, about the deployment at place `target` above all. Gives the place that
+    /// it has afterwards.
+    pub(crate) fn change(&mut self, target: usize, edit: impl FnOnce(&mut [Entry], u32)) -> Result<usize, Error> {
         let before = self.entries();
         let mut after = before.clone();
         edit(&mut after, u32::try_from(target).unwrap_or(u32::MAX));
@@ -46,7 +47,12 @@ impl Machine {
             write(volume, &all)?;
         }
         self.write_slots(target, &before, &after)?;
-        self.list_again(&volumes)
+        let changed = self.deployments.get(target).cloned();
+        self.list_again(&volumes)?;
+        let is_it = |(found, home): &(Deployment, Home)| {
+            changed.as_ref().is_some_and(|(old, place)| place == home && found.is_same(old))
+        };
+        Ok(self.deployments.iter().position(is_it).unwrap_or(target))
     }
 
     fn write_slots(&mut self, target: usize, before: &[Entry], after: &[Entry]) -> Result<(), Error> {
@@ -84,10 +90,7 @@ impl Machine {
             volumes.iter().map(|volume| Filesystem::open(volume, Access::Read)).collect::<Result<_, _>>()?;
         self.list();
         if let Some(running) = running {
-            let is_it = |found: &Deployment| {
-                (&found.name, &found.kind, &found.device) == (&running.name, &running.kind, &running.device)
-            };
-            self.deployments.iter_mut().for_each(|(found, _)| found.running = is_it(found));
+            self.deployments.iter_mut().for_each(|(found, _)| found.running = found.is_same(&running));
         }
         Ok(())
     }

@@ -114,6 +114,11 @@ impl Deployment {
         printable(&self.name)
     }
 
+    /// Whether it is the same one, wherever its file has gone.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.kind, &self.device) == (&other.name, &other.kind, &other.device)
+    }
+
     /// Whether `wanted` names it: by its name, or by that after its kind.
     pub(super) fn is_called(&self, wanted: &str) -> bool {
         let after_kind = wanted.strip_prefix(self.kind.as_str()).and_then(|rest| rest.strip_prefix(':'));

@@ -82,7 +82,7 @@ pub(crate) fn mark_good(args: &MarkGoodArgs) -> Result<(), Error> {
         }
     };
     check_holds_something("cannot mark good", &machine, target)?;
-    machine.change(target, ledger::mark_good)?;
+    let target = machine.change(target, ledger::mark_good)?;
     output::print(format!("{} is good: {}\n", called(&machine, target), standing(&machine, target)))
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn mark_good(args: &MarkGoodArgs) -> Result<(), Error> {
 pub(crate) fn mark_bad(args: &MarkBadArgs) -> Result<(), Error> {
     let mut machine = open(&args.disk)?;
     let target = find(&mut machine, &args.name)?;
-    machine.change(target, ledger::mark_bad)?;
+    let target = machine.change(target, ledger::mark_bad)?;
     let none = if machine.has_others() { "no deployment is left to boot" } else { "no slot is left to boot" };
     let next = next(&machine).map_or_else(|| none.to_owned(), |next| format!("next is {next}"));
     output::print(format!("{} is bad and not booted any more; {next}\n", called(&machine, target)))
@@ -130,9 +130,8 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
 
 fn make_next(machine: &mut Machine, target: usize, tries: u8) -> Result<(), Error> {
     check_holds_something("cannot boot", machine, target)?;
-    machine.change(target, |entries, number| ledger::set_next(entries, number, tries))?;
-    if let (Some(context), (found, Home::Slot(number))) = (&machine.slots, &machine.deployments[target]) {
-        let _ = found;
+    let target = machine.change(target, |entries, number| ledger::set_next(entries, number, tries))?;
+    if let (Some(context), Some((_, Home::Slot(number)))) = (&machine.slots, machine.deployments.get(target)) {
         warn_unless_accepted(context, *number);
     }
     warn_unless_chosen(machine, target);
