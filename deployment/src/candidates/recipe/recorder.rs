@@ -81,7 +81,13 @@ pub(crate) fn found(kind: &SysrootKind, look: &Look<'_>, ledger: &LedgerFile) ->
     let order = Order { kind: 2, sysroot: 0, index: 0 };
     look_for(kind, look, order, ledger, &mut candidates, &mut note);
     rank::sort(&mut candidates);
-    candidates.iter().map(candidate).chain(lines).collect::<Vec<_>>().join("\n")
+    candidates
+        .iter()
+        .filter(|candidate| !candidate.is_barred())
+        .map(candidate)
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn candidate(candidate: &Candidate) -> String {
