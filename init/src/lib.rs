@@ -6,8 +6,9 @@
 #[cfg(test)]
 extern crate std;
 
-/// Whether deployments inside filesystems are looked for (the feature `sysroots`).
-pub const SYSROOTS: bool = cfg!(feature = "sysroots");
+/// Whether deployments inside filesystems are looked for (the feature `sysroots`). Code that serves them alone is left out
+/// otherwise.
+pub const SYSROOTS: bool = !deployment::candidates::SYSROOT_KINDS.is_empty();
 
 pub mod attempt;
 pub mod boot;

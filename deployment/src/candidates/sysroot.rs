@@ -52,7 +52,9 @@ pub struct SysrootKind {
 }
 
 /// Every kind, the preferred one first.
-pub const SYSROOT_KINDS: &[SysrootKind] = &[
+pub const SYSROOT_KINDS: &[SysrootKind] = if cfg!(feature = "sysroots") { ALL } else { &[] };
+
+const ALL: &[SysrootKind] = &[
     ostree::OSTREE,
     composefs::KIND,
     btrfs::BTRFS,
@@ -90,7 +92,7 @@ pub fn kind_of(candidate: &Candidate) -> Option<&'static SysrootKind> {
 #[inline(never)]
 pub fn sysroots<'a>(config: &Config<'a>, facts: &Facts) -> Result<Sysroots, CandidateError<'a>> {
     let mut found = Sysroots::new();
-    if !config.wants_sysroots() {
+    if SYSROOT_KINDS.is_empty() || !config.wants_sysroots() {
         return Ok(found);
     }
     if let Some(DeploymentChoice::Named { kind, .. }) = config.deployment
