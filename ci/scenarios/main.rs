@@ -14,6 +14,7 @@ mod judge;
 mod layers;
 mod modules;
 mod naming;
+mod ostree;
 mod rauc;
 mod setup;
 mod size;
@@ -36,7 +37,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 24] = [
+    let themes: [&[Scenario]; 28] = [
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
@@ -49,6 +50,10 @@ fn main() -> ExitCode {
         layers::SCENARIOS,
         modules::SCENARIOS,
         naming::SCENARIOS,
+        ostree::boot::SCENARIOS,
+        ostree::composefs::SCENARIOS,
+        ostree::debian::SCENARIOS,
+        ostree::fallback::SCENARIOS,
         rauc::SCENARIOS,
         size::SCENARIOS,
         slots::choice::SCENARIOS,
