@@ -14,7 +14,7 @@ pub struct Key {
     pub values: &'static str,
     /// What it does, in one line: the text of the reference, `docs/command-line.md`.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests compare it with the reference"))]
-    pub(crate) meaning: Option<&'static str>,
+    pub(crate) meaning: Meaning,
     pub(crate) repeat: Repeat,
     pub(crate) read: ReadWord,
 }
@@ -23,9 +23,17 @@ pub struct Key {
 type ReadWord = for<'a> fn(&mut Draft<'a>, Option<&'a str>, Source) -> Result<(), Refusal<'a>>;
 
 /// A text of the reference. Programs have no use for it, so only tests keep it.
-const fn reference(text: &'static str) -> Option<&'static str> {
-    if cfg!(test) { Some(text) } else { None }
+#[cfg(test)]
+type Meaning = &'static str;
+#[cfg(not(test))]
+type Meaning = ();
+
+#[cfg(test)]
+const fn reference(text: &'static str) -> Meaning {
+    text
 }
+#[cfg(not(test))]
+const fn reference(_: &'static str) -> Meaning {}
 
 /// What it means when a key stands more than once. Between sources the one of higher precedence always wins, unless
 /// the key collects.

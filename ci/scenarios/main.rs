@@ -8,6 +8,7 @@ mod buses;
 mod cmdline;
 mod deadline;
 mod filesystems;
+mod fsverity;
 mod handoff;
 mod judge;
 mod layers;
@@ -35,7 +36,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 23] = [
+    let themes: [&[Scenario]; 24] = [
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         cmdline::SCENARIOS,
         deadline::SCENARIOS,
         filesystems::SCENARIOS,
+        fsverity::SCENARIOS,
         handoff::SCENARIOS,
         layers::SCENARIOS,
         modules::SCENARIOS,

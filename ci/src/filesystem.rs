@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cache::{self, Key};
 use crate::command::{command, run};
+use crate::mounted::Mounted;
 use crate::tree::{Node, Tree};
 
 /// Filesystems that surefoot boots from.
@@ -71,6 +72,48 @@ impl Filesystem {
             }?;
             pad(image)
         })
+    }
+}
+
+/// A directory that becomes a filesystem as it is: with owners, hard links, and everything else.
+#[derive(Clone, Debug)]
+pub struct Directory<'a> {
+    /// The directory.
+    pub top: &'a Path,
+    /// Bytes of the filesystem. XFS wants 300 MiB, btrfs 128 MiB.
+    pub bytes: u64,
+    /// Label of the filesystem.
+    pub label: &'a str,
+    /// Directories that become immutable (chattr(1), `+i`), relative to the top. XFS leaves them mutable.
+    pub immutable: Vec<&'a str>,
+}
+
+impl Directory<'_> {
+    /// Writes the filesystem to `image`. ext4 can have fs-verity. XFS and btrfs take root, for they are mounted here.
+    pub fn image(&self, filesystem: Filesystem, image: &Path) -> Result<()> {
+        match filesystem {
+            Filesystem::Ext4 => {
+                ext4(image, self.bytes, UUID, &["-O", "verity", "-L", self.label, "-d", &self.top.to_string_lossy()])?;
+                for path in &self.immutable {
+                    // The extents flag, which every directory of ext4 has, and the immutable flag (linux/fs.h).
+                    let request = format!("set_inode_field /{path} flags 0x80010");
+                    run(command("debugfs").args(["-w", "-R", &request]).arg(image))?;
+                }
+                return Ok(());
+            }
+            Filesystem::Xfs | Filesystem::Btrfs => File::create(image)?.set_len(self.bytes)?,
+            Filesystem::Erofs | Filesystem::Squashfs => bail!("{} takes no writes", filesystem.name()),
+        }
+        let uuid = format!("uuid={UUID}");
+        let words = if filesystem == Filesystem::Xfs { ["-q", "-m", &uuid] } else { ["-q", "-U", UUID] };
+        let mkfs = format!("mkfs.{}", filesystem.name());
+        run(command(&mkfs).args(words).args(["-L", self.label]).arg(image))?;
+        let mounted = Mounted::new(image, "")?;
+        run(command("cp").arg("--archive").arg(self.top.join(".")).arg(mounted.path()))?;
+        for path in self.immutable.iter().filter(|_| filesystem == Filesystem::Btrfs) {
+            run(command("chattr").arg("+i").arg(mounted.path().join(path)))?;
+        }
+        mounted.unmount()
     }
 }
 

@@ -80,6 +80,29 @@ impl Tree {
         self
     }
 
+    /// Gives a directory another name, with all below it. The new name's parents must be there, or be added.
+    #[must_use]
+    pub fn moved(self, from: &str, to: &str) -> Self {
+        let move_one = |(name, node): (PathBuf, Node)| match name.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => (to.into(), node),
+            Ok(rest) => (Path::new(to).join(rest), node),
+            Err(_) => (name, node),
+        };
+        Self { nodes: self.nodes.into_iter().map(move_one).collect() }
+    }
+
+    /// The tree with all files of another one, which replace its own of the same names.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        self.nodes.extend(other.nodes);
+        self
+    }
+
+    /// Whether there is a file or directory of this name.
+    pub fn contains(&self, path: &str) -> bool {
+        self.nodes.contains_key(Path::new(path))
+    }
+
     /// The tree below a directory, as a tree of its own.
     #[must_use]
     pub fn below(self, path: &str) -> Self {
@@ -104,12 +127,7 @@ impl Tree {
     #[must_use]
     pub fn key(&self, mut key: Key) -> Key {
         for (path, node) in &self.nodes {
-            let (kind, content) = match node {
-                Node::Directory(mode) => (format!("d{mode:o}"), &[][..]),
-                Node::File(content, mode) => (format!("f{mode:o}"), content.as_slice()),
-                Node::Symlink(target) => ("l".to_owned(), target.as_bytes()),
-            };
-            key = key.text(&path.to_string_lossy()).text(&kind).bytes(content);
+            key = node.key(key.text(&path.to_string_lossy()));
         }
         key
     }
@@ -118,17 +136,35 @@ impl Tree {
     pub fn write(&self, top: &Path) -> Result<()> {
         fs::set_permissions(top, fs::Permissions::from_mode(0o755))?;
         for (path, node) in &self.nodes {
-            let path = top.join(path);
-            match node {
-                Node::Directory(_) => fs::create_dir(&path),
-                Node::File(content, _) => fs::write(&path, content),
-                Node::Symlink(target) => symlink(target, &path),
-            }
-            .with_context(|| format!("create {}", path.display()))?;
-            if let Node::Directory(mode) | Node::File(_, mode) = node {
-                fs::set_permissions(&path, fs::Permissions::from_mode(*mode))?;
-            }
+            node.write(&top.join(path))?;
         }
         Ok(())
+    }
+}
+
+impl Node {
+    /// Creates it at a path where nothing is yet.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        match self {
+            Self::Directory(_) => fs::create_dir(path),
+            Self::File(content, _) => fs::write(path, content),
+            Self::Symlink(target) => symlink(target, path),
+        }
+        .with_context(|| format!("create {}", path.display()))?;
+        if let Self::Directory(mode) | Self::File(_, mode) = self {
+            fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
+        }
+        Ok(())
+    }
+
+    /// Adds it to a cache key.
+    #[must_use]
+    pub fn key(&self, key: Key) -> Key {
+        let (kind, content) = match self {
+            Self::Directory(mode) => (format!("d{mode:o}"), &[][..]),
+            Self::File(content, mode) => (format!("f{mode:o}"), content.as_slice()),
+            Self::Symlink(target) => ("l".to_owned(), target.as_bytes()),
+        };
+        key.text(&kind).bytes(content)
     }
 }

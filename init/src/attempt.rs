@@ -8,10 +8,9 @@ use deployment::ledger::Change;
 use deployment::tree::Tree;
 
 use crate::execute::{Failed, NewRoot, System, execute};
-use crate::look::look_into_all;
 use crate::plan::{Ledger, Plan, Scope, Selection, StateChoice, Unplanned, With};
 use crate::text::Reason;
-use crate::{log, reason};
+use crate::{SYSROOTS, log, reason};
 
 /// Where candidates are tried: the machine itself, or the rehearsal of `surefoot explain`.
 pub trait Boot<'a> {
@@ -68,15 +67,15 @@ impl Fault {
     }
 }
 
-/// Looks into filesystems for candidates and tries all there are, with `plan` as the memory for the plan of each. An error
-/// is the reason why none could be started.
+/// Tries all candidates, those in filesystems included, which [`crate::look::look_into_all`] has found; with `plan` as the
+/// memory for the plan of each. An error is the reason why none could be started.
 pub fn try_all<'a, B: Boot<'a>>(
     config: &Config<'a>,
     selection: &mut Selection<'a>,
     plan: &mut Plan<'a>,
     boot: &mut B,
 ) -> Result<B::Started, Reason> {
-    let why = look_into_all(config, selection, plan, boot);
+    let why = selection.nothing_found.take();
     let reboots = selection.ledger.as_ref().map_or(0, |ledger| ledger.reboots);
     Trial { config, selection, plan, boot, reboots, failed: false, why }.run()
 }
@@ -216,14 +215,18 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
     /// Plans how a candidate is set up.
     fn plan(&mut self, candidate: &Candidate, state: &StateChoice<'a>, fallback: bool) -> Result<(), Unplanned> {
         let selection = self.selection;
-        let device = match &candidate.root {
-            RootSource::Tree(source) => selection.sysroots.get(usize::from(source.sysroot)).zip(Some(source.sysroot)),
+        let look = match &candidate.root {
+            RootSource::Tree(source) if SYSROOTS => {
+                let device = selection.sysroots.get(usize::from(source.sysroot));
+                device.zip(self.boot.sysroot(source.sysroot)).map(|(device, tree)| Look {
+                    config: self.config,
+                    tree,
+                    initramfs: self.boot.initramfs(),
+                    device,
+                })
+            }
             _ => None,
         };
-        let look = device.and_then(|(device, number)| {
-            let tree = self.boot.sysroot(number)?;
-            Some(Look { config: self.config, tree, initramfs: self.boot.initramfs(), device })
-        });
         let with = With { look: look.as_ref(), state, devices: &selection.devices, fallback };
         self.plan.make(self.config, candidate, &with)
     }

@@ -27,6 +27,7 @@ use crate::history;
 use crate::kernel::Kernel;
 use crate::ledger;
 use crate::load::Tree as Modules;
+use crate::look::look_into_all;
 use crate::mounted_tree::MountedTree;
 use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select, sysroot};
 use crate::probe;
@@ -106,6 +107,7 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
         initramfs,
         sysroots: Default::default(),
     };
+    look_into_all(&config, &mut selection, plan, &mut attempts);
     try_all(&config, &mut selection, plan, &mut attempts)
 }
 

@@ -21,7 +21,7 @@ use crate::load::Tree;
 use crate::plan::{Action, Device, LoopFile, Mount, Source, VerityDevice};
 use crate::text::{Path, Reason, below};
 use crate::verity_device::{Content, Prepared, prepare};
-use crate::{log, mounting, new_root, path, places, reason};
+use crate::{SYSROOTS, log, mounting, new_root, path, places, reason};
 
 /// Verity devices that one boot makes: root and usr.
 const MAX_VERITY_DEVICES: usize = 2;
@@ -64,6 +64,9 @@ impl System for Kernel<'_> {
 
     fn attach_loop(&mut self, file: &LoopFile) -> Result<(), Reason> {
         let LoopFile { name, file, offset, size } = file;
+        if !SYSROOTS {
+            return Err(reason!("{file} is no deployment of this build"));
+        }
         let backing = mounting::open_file(file).map_err(|why| reason!("cannot open the image {why}"))?;
         let options = loop_device::Options {
             offset: *offset,
@@ -79,7 +82,9 @@ impl System for Kernel<'_> {
 
     fn detach_loop(&mut self, name: &str) -> Result<(), Reason> {
         // Nothing else uses it any more, so that the kernel detaches the file when the handle is closed.
-        self.loops.retain(|(known, _)| *known != name);
+        if SYSROOTS {
+            self.loops.retain(|(known, _)| *known != name);
+        }
         Ok(())
     }
 
@@ -127,7 +132,7 @@ impl System for Kernel<'_> {
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
         let watch = Watch::start().ok();
         let device = match &mount.source {
-            Source::Filesystem { device: device @ Device::Loop(_), .. } => Some(self.path_of(device)?),
+            Source::Filesystem { device: device @ Device::Loop(_), .. } if SYSROOTS => Some(self.path_of(device)?),
             _ => None,
         };
         mounting::mount(mount, device.as_deref()).map_err(|why| {
@@ -164,8 +169,8 @@ impl System for Kernel<'_> {
                 .map_err(|errno| reason!("cannot make the link {path} to {destination}: {}", Explained(errno))),
             Action::RecordRootDevice { device } => self.record_root_device(device),
             Action::SetCorruption { name, reaction } => self.set_corruption(name, *reaction),
-            Action::CheckSource { path } => mounting::check_source(path),
-            Action::WriteFile { path, mode, content } => file::create(path, content)
+            Action::CheckSource { path } if SYSROOTS => mounting::check_source(path),
+            Action::WriteFile { path, mode, content } if SYSROOTS => file::create(path, content)
                 .and_then(|()| file::set_mode(path, *mode))
                 .map_err(|errno| reason!("cannot write {path}: {}", Explained(errno))),
             Action::CheckModules => new_root::check_modules(places::NEW_ROOT),
@@ -175,7 +180,9 @@ impl System for Kernel<'_> {
             | Action::ActivateVerity(_)
             | Action::Mount(_)
             | Action::MountIfThere(_)
-            | Action::CheckRoot { .. } => Ok(()),
+            | Action::CheckRoot { .. }
+            | Action::CheckSource { .. }
+            | Action::WriteFile { .. } => Ok(()),
         }
     }
 
@@ -195,6 +202,9 @@ impl Kernel<'_> {
     /// The node of a device.
     fn path_of(&self, device: &Device) -> Result<Path, Reason> {
         let Device::Loop(name) = device else { return Ok(path!("{device}")) };
+        if !SYSROOTS {
+            return Err(reason!("the {device} is not there"));
+        }
         let found = self.loops.iter().find(|(known, _)| known == name);
         let (_, found) = found.ok_or_else(|| reason!("the {device} is not there"))?;
         Ok(path!("{}", loop_device::path(found.number)))

@@ -18,7 +18,7 @@ use sys::file::{self, AsFd, OwnedFd};
 use crate::disk::{Disk, WritableDisk};
 use crate::mounted_tree::MountedTree;
 use crate::text::Reason;
-use crate::{log, reason};
+use crate::{SYSROOTS, log, reason};
 
 /// Makes one change in a ledger, and has it on the medium.
 #[inline(never)]
@@ -34,6 +34,7 @@ pub fn write_down(
     };
     match keeper {
         Keeper::Table(disk) => write_in_table(disk, change),
+        Keeper::File(_) | Keeper::FileName(_) if !SYSROOTS => Ok(()),
         Keeper::File(number) => write_in_file(tree(number)?, candidate, change),
         Keeper::FileName(number) => write_in_name(tree(number)?, candidate, change),
     }

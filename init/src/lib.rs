@@ -6,6 +6,9 @@
 #[cfg(test)]
 extern crate std;
 
+/// Whether deployments inside filesystems are looked for (the feature `sysroots`).
+pub const SYSROOTS: bool = cfg!(feature = "sysroots");
+
 pub mod attempt;
 pub mod boot;
 mod choice;
@@ -24,10 +27,10 @@ mod kernel;
 mod ledger;
 mod load;
 mod log;
-mod look;
+pub mod look;
 mod modprobe;
 pub mod modules;
-mod mounted_tree;
+pub mod mounted_tree;
 mod mounting;
 pub mod new_root;
 pub mod places;

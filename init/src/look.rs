@@ -11,17 +11,20 @@ use crate::attempt::Boot;
 use crate::execute::carry_out;
 use crate::plan::{Ledger, Plan, Selection};
 use crate::text::Reason;
-use crate::{log, reason};
+use crate::{SYSROOTS, log, reason};
 
 /// Adds the deployments that lie in the filesystems of the selection, with `plan` as the memory for the steps. Where there
-/// is no candidate in the end, the reason says why as far as it is known.
+/// is no candidate in the end, the selection keeps the reason as far as it is known.
 #[inline(never)]
 pub fn look_into_all<'a, B: Boot<'a>>(
     config: &Config<'a>,
     selection: &mut Selection<'a>,
     plan: &mut Plan<'a>,
     boot: &mut B,
-) -> Option<Reason> {
+) {
+    if !SYSROOTS {
+        return;
+    }
     let mut why = None;
     for (number, device) in (0..).zip(selection.sysroots.clone()) {
         if let Err(reason) = look_into(config, selection, plan, boot, &device, number) {
@@ -31,9 +34,8 @@ pub fn look_into_all<'a, B: Boot<'a>>(
         }
     }
     if selection.candidates.is_empty() && !selection.sysroots.is_empty() {
-        return why.or_else(|| Some(reason!("no deployment was found that may boot")));
+        selection.nothing_found = why.or_else(|| Some(reason!("no deployment was found that may boot")));
     }
-    None
 }
 
 fn look_into<'a, B: Boot<'a>>(
@@ -44,7 +46,7 @@ fn look_into<'a, B: Boot<'a>>(
     device: &DeviceSource,
     number: u8,
 ) -> Result<(), Reason> {
-    plan.make_look(config, device, number)?;
+    plan.make_look(config, device, &selection.state, number)?;
     boot.looking(plan, number);
     carry_out(&plan.steps, boot.system()).map_err(|failed| failed.reason)?;
     boot.looked(number);

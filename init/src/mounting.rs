@@ -12,7 +12,7 @@ use sys::mount::{self, Attributes, Message, MountError, Submounts};
 use crate::composefs::composefs;
 use crate::plan::{Mount, Source};
 use crate::text::{Path, Reason};
-use crate::{path, places, reason};
+use crate::{SYSROOTS, path, places, reason};
 
 /// Longest text of all options of one filesystem: an overlay's, with three paths.
 const OPTIONS_CAPACITY: usize = 2048;
@@ -49,8 +49,8 @@ pub fn mount(mount: &Mount<'_>, source: Option<&str>) -> Result<(), Reason> {
     let attributes = attributes.fold(Attributes::NONE, |all, (_, attribute)| all.with(*attribute));
     match &mount.source {
         Source::Bind { directory } => return bind(directory, &mount.target, attributes),
-        Source::Composefs(source) => return composefs(source, &mount.target, attributes),
-        Source::Filesystem { .. } | Source::Tmpfs { .. } | Source::Overlay { .. } => {}
+        Source::Composefs(source) if SYSROOTS => return composefs(source, &mount.target, attributes),
+        Source::Filesystem { .. } | Source::Tmpfs { .. } | Source::Overlay { .. } | Source::Composefs(_) => {}
     }
     let mut options = String::<OPTIONS_CAPACITY>::new();
     options_of(mount, &mut options).map_err(|_| reason!("its options are longer than {OPTIONS_CAPACITY} bytes"))?;

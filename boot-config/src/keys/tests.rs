@@ -18,7 +18,7 @@ fn rows(heading: &str) -> Vec<&'static str> {
 /// The row of a key; those that can do without a value stand without `=`.
 fn row(key: &Key) -> String {
     let equals = if key.values.contains("no value") { "" } else { "=" };
-    format!("| `{}{equals}` | {} | {} |", key.name, key.values, key.meaning.unwrap())
+    format!("| `{}{equals}` | {} | {} |", key.name, key.values, key.meaning)
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::mount::{MsFlags, mount};
+use composefs_ioctls::fsverity::{EnableVerityError, fs_ioc_enable_verity};
+use nix::mount::{MsFlags, mount, umount};
 use signal_hook::consts::{SIGCHLD, SIGTERM};
 use signal_hook::iterator::Signals;
+use surefoot_probe::action::Hash;
 use surefoot_probe::report::Ran;
 use surefoot_probe::{Action, Outcome};
 
@@ -23,12 +25,14 @@ pub(crate) fn perform(action: &Action) -> Outcome {
         Action::Remove(path) => fs::remove_file(path).map(|()| Outcome::Done),
         Action::Fill(path) => Ok(fill(path)),
         Action::Signals => signals(),
-        Action::Mount(device, target, kind) => {
-            let flags = MsFlags::MS_RDONLY;
+        Action::Mount(device, target, kind, write) => {
+            let flags = if *write { MsFlags::empty() } else { MsFlags::MS_RDONLY };
             let mounted = mount(Some(device.as_str()), target.as_str(), Some(kind.as_str()), flags, None::<&str>);
             mounted.map(|()| Outcome::Done).map_err(io::Error::from)
         }
+        Action::Unmount(path) => umount(path.as_str()).map(|()| Outcome::Done).map_err(io::Error::from),
         Action::Run(words) => run(words).map(Outcome::Ran),
+        Action::EnableVerity(path, hash) => enable_verity(Path::new(path), *hash).map(|()| Outcome::Done),
     };
     done.unwrap_or_else(|why| Outcome::Failed(why.raw_os_error().unwrap_or(-1)))
 }
@@ -59,6 +63,30 @@ fn run(words: &[String]) -> io::Result<Ran> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+}
+
+/// Enables fs-verity, with blocks of 4096 bytes, on a file or all files below a folder.
+fn enable_verity(path: &Path, hash: Hash) -> io::Result<()> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_dir() {
+        let names = gather::names(path);
+        return names.into_iter().try_for_each(|name| enable_verity(&path.join(name), hash));
+    }
+    if !kind.is_file() {
+        return Ok(());
+    }
+    // As linux/fsverity.h numbers them.
+    let algorithm = match hash {
+        Hash::Sha256 => 1,
+        Hash::Sha512 => 2,
+    };
+    fs_ioc_enable_verity(File::open(path)?, algorithm, 4096).map_err(|why| {
+        eprintln!("probe: no fs-verity on {}: {why}", path.display());
+        match why {
+            EnableVerityError::Io(why) => why,
+            other => io::Error::other(other),
+        }
+    })
 }
 
 /// Has a child send SIGTERM and then end, which sends SIGCHLD; waits until both have arrived.

@@ -24,10 +24,24 @@ pub enum Action {
     Fill(String),
     /// `probe.signals`: be sent SIGTERM and SIGCHLD by a child.
     Signals,
-    /// `probe.mount=DEVICE:DIRECTORY:TYPE`: mount a filesystem read-only.
-    Mount(String, String, String),
+    /// `probe.mount=DEVICE:DIRECTORY:TYPE`: mount a filesystem read-only; with `:rw` behind it, for writing.
+    Mount(String, String, String, bool),
+    /// `probe.unmount=DIRECTORY`: unmount it.
+    Unmount(String),
     /// `probe.run=PROGRAM ARGUMENT…`: run a program to its end, and tell how it fared.
     Run(Vec<String>),
+    /// `probe.enable-verity=PATH:ALGORITHM`: enable fs-verity with sha256 or sha512 on a file, or on all files below a
+    /// directory.
+    EnableVerity(String, Hash),
+}
+
+/// Hash algorithms of fs-verity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
 }
 
 /// How the machine ends once the report is sent.
@@ -62,10 +76,19 @@ impl FromStr for Action {
             "probe.fill" => path().map(Self::Fill),
             "probe.signals" => Ok(Self::Signals),
             "probe.mount" => match path()?.split(':').collect::<Vec<_>>()[..] {
-                [device, target, kind] => Ok(Self::Mount(device.to_owned(), target.to_owned(), kind.to_owned())),
-                _ => Err(format!("{word}: DEVICE:DIRECTORY:TYPE is wanted")),
+                [device, target, kind] => Ok(Self::Mount(device.to_owned(), target.to_owned(), kind.to_owned(), false)),
+                [device, target, kind, "rw"] => {
+                    Ok(Self::Mount(device.to_owned(), target.to_owned(), kind.to_owned(), true))
+                }
+                _ => Err(format!("{word}: DEVICE:DIRECTORY:TYPE or DEVICE:DIRECTORY:TYPE:rw is wanted")),
             },
+            "probe.unmount" => path().map(Self::Unmount),
             "probe.run" => path().map(|line| Self::Run(line.split_ascii_whitespace().map(str::to_owned).collect())),
+            "probe.enable-verity" => match path()?.split_once(':') {
+                Some((path, "sha256")) => Ok(Self::EnableVerity(path.to_owned(), Hash::Sha256)),
+                Some((path, "sha512")) => Ok(Self::EnableVerity(path.to_owned(), Hash::Sha512)),
+                _ => Err(format!("{word}: PATH:sha256 or PATH:sha512 is wanted")),
+            },
             _ => Err(format!("{word}: unknown to the probe")),
         }
     }
@@ -141,6 +164,15 @@ mod tests {
     }
 
     #[test]
+    fn mounts_are_read_only_unless_asked_otherwise() {
+        let mount = |write| Action::Mount("/dev/a".into(), "/b".into(), "ext4".into(), write);
+        assert_eq!("probe.mount=/dev/a:/b:ext4".parse(), Ok(mount(false)));
+        assert_eq!("probe.mount=/dev/a:/b:ext4:rw".parse(), Ok(mount(true)));
+        let verity = Action::EnableVerity("/b".into(), Hash::Sha512);
+        assert_eq!("probe.enable-verity=/b:sha512".parse(), Ok(verity));
+    }
+
+    #[test]
     fn refuses_what_it_does_not_know() {
         for word in [
             "probe.write=/x",
@@ -148,6 +180,10 @@ mod tests {
             "probe.stat",
             "probe.run",
             "probe.mount=/a:/b",
+            "probe.mount=/a:/b:ext4:ro",
+            "probe.unmount",
+            "probe.enable-verity=/a",
+            "probe.enable-verity=/a:md5",
             "probe.then=halt",
             "probe.nothing=/x",
         ] {

@@ -44,7 +44,7 @@ impl Version {
 
 /// The root as an erofs image, with the modules of a kernel.
 pub(super) fn root_image(kernel: &Kernel, version: Version) -> Result<PathBuf> {
-    let (base, keyring) = (base_archive()?, rauc::signer()?.certificate);
+    let (base, keyring) = (base_archive(PACKAGES)?, rauc::signer()?.certificate);
     let (folder, dist) = (paths::workspace().join("ci/demo"), paths::workspace().join("dist"));
     let (script, additions) = (folder.join("assemble"), folder.join("root"));
     let tool = paths::program("surefoot")?;
@@ -63,15 +63,15 @@ pub(super) fn root_image(kernel: &Kernel, version: Version) -> Result<PathBuf> {
 }
 
 /// The packages, unpacked and configured, as a tar archive.
-fn base_archive() -> Result<PathBuf> {
+pub(super) fn base_archive(packages: &str) -> Result<PathBuf> {
     let (suite, sources) = sources()?;
-    let key = Key::default().text(PACKAGES).text(&sources);
+    let key = Key::default().text(packages).text(&sources);
     cache::cached("demo", &format!("debian-{suite}.tar"), key, |archive| {
         let list = tempfile::Builder::new().suffix(".list").tempfile()?;
         fs::write(&list, &sources)?;
         let mut mmdebstrap = command("mmdebstrap");
         mmdebstrap.args(["--variant=minbase", "--format=tar", "--skip=output/dev", "--quiet"]);
-        mmdebstrap.arg(format!("--include={PACKAGES}"));
+        mmdebstrap.arg(format!("--include={packages}"));
         for option in transport_options()? {
             mmdebstrap.arg(format!("--aptopt={option}"));
         }
@@ -117,7 +117,7 @@ fn transport_options() -> Result<Vec<String>> {
     Ok(settings.filter(|line| !line.ends_with("\"\";")).map(|line| line.trim_end_matches(';').to_owned()).collect())
 }
 
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();

@@ -1,6 +1,7 @@
 //! The demonstration machine: a real Debian with systemd on a verified root.
 
 mod debian;
+pub mod ostree;
 pub mod rauc;
 pub mod story;
 

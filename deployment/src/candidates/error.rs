@@ -145,6 +145,8 @@ pub enum Refusal<'a> {
     UnverifiedRoot(DeviceSpec<'a>),
     /// `mount.usr=` names a `/usr` that nothing verifies.
     UnverifiedUsr(DeviceSpec<'a>),
+    /// `surefoot.deployment=` names a kind that there is not.
+    UnknownKind(&'a str),
     /// The root hash is too short to name its partitions, and no key names them.
     NoPartition(Role),
 }
@@ -167,6 +169,10 @@ impl fmt::Display for Refusal<'_> {
                 f,
                 "mount.usr={spec} is not verified: give usrhash=, or surefoot.verity=optional to boot it insecurely"
             ),
+            Self::UnknownKind(kind) => {
+                write!(f, "surefoot.deployment={kind}:…: there is no such kind of deployment; there are")?;
+                super::sysroot::kinds().try_for_each(|known| write!(f, " {known}"))
+            }
             Self::NoPartition(role) => write!(f, "the root hash is too short to name the partition for {role}"),
         }
     }

@@ -7,7 +7,10 @@
 mod composefs;
 mod configured;
 mod error;
+#[cfg(test)]
+mod example;
 mod name;
+mod ostree;
 pub mod rank;
 pub mod recipe;
 mod record;

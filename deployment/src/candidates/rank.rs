@@ -44,12 +44,14 @@ fn rank(candidate: &Candidate, fallback: bool) -> Rank {
 /// Puts the candidates in the order in which they are tried: the best one first, then what the machine falls back to.
 #[inline(never)]
 pub fn sort(candidates: &mut Candidates) {
-    for place in 0..candidates.len() {
-        let rest = candidates.get(place..).unwrap_or_default();
-        let best = rest.iter().enumerate().min_by_key(|(_, candidate)| rank(candidate, place > 0));
-        if let Some((offset, _)) = best {
-            candidates.swap(place, place.saturating_add(offset));
+    let mut rest = candidates.as_mut_slice();
+    let mut fallback = false;
+    while let Some((first, behind)) = rest.split_first_mut() {
+        let best = behind.iter_mut().min_by_key(|candidate| rank(candidate, fallback));
+        if let Some(best) = best.filter(|best| rank(best, fallback) < rank(first, fallback)) {
+            core::mem::swap(first, best);
         }
+        (rest, fallback) = (behind, true);
     }
 }
 

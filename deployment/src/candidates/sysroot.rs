@@ -2,15 +2,15 @@
 
 use core::fmt;
 
-use boot_config::policy::VerityPolicy;
+use boot_config::policy::{DeploymentChoice, SLOT, VerityPolicy};
 use boot_config::{Config, DeviceSpec};
 use heapless::{String, Vec};
 
-use super::error::{CandidateError, MissingDevice, Role};
+use super::error::{CandidateError, MissingDevice, Refusal, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
-    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, composefs, name, rank, record,
-    slot, state_device,
+    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, composefs, name, ostree, rank,
+    record, slot, state_device,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts, Name};
@@ -52,7 +52,12 @@ pub struct SysrootKind {
 }
 
 /// Every kind, the preferred one first.
-pub const SYSROOT_KINDS: [SysrootKind; 1] = [composefs::KIND];
+pub const SYSROOT_KINDS: &[SysrootKind] = &[
+    ostree::OSTREE,
+    composefs::KIND,
+    #[cfg(test)]
+    super::example::FOLDER,
+];
 
 /// What a kind looks at.
 pub struct Look<'l> {
@@ -66,10 +71,14 @@ pub struct Look<'l> {
     pub device: &'l DeviceSource,
 }
 
+/// The words for all kinds of deployment that `surefoot.deployment=KIND:NAME` can name.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    core::iter::once(SLOT).chain(SYSROOT_KINDS.iter().map(|kind| kind.kind.0))
+}
+
 /// The kind that a candidate is of, if it lies in a filesystem.
 pub fn kind_of(candidate: &Candidate) -> Option<&'static SysrootKind> {
-    const KINDS: &[SysrootKind] = &SYSROOT_KINDS;
-    KINDS.iter().find(|kind| kind.kind == candidate.kind)
+    SYSROOT_KINDS.iter().find(|kind| kind.kind == candidate.kind)
 }
 
 /// The filesystems that deployments are looked for in: the one of `root=`; where it is not given, the root partitions
@@ -81,6 +90,11 @@ pub fn sysroots<'a>(config: &Config<'a>, facts: &Facts) -> Result<Sysroots, Cand
     let mut found = Sysroots::new();
     if !config.wants_sysroots() {
         return Ok(found);
+    }
+    if let Some(DeploymentChoice::Named { kind, .. }) = config.deployment
+        && !kinds().any(|known| known == kind)
+    {
+        return Err(CandidateError::Refused(Refusal::UnknownKind(kind)));
     }
     let within = match config.disk {
         Some(spec) => match facts.find(&spec, None)? {

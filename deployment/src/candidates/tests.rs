@@ -15,6 +15,7 @@ use crate::filesystem::{Filesystem, FilesystemKind, FilesystemLabel, FilesystemU
 use crate::gpt::{Attributes, PartLabel};
 use crate::table::{Partition, PartitionTable};
 
+mod folders;
 mod slots;
 
 const ROOT_HASH: &str = "0123456789abcdef0011223344556677fedcba98765432108899aabbccddeeff";
@@ -327,4 +328,49 @@ fn a_named_state_device_is_looked_for_everywhere_its_own_disk_first() {
     assert!(state("surefoot.state=PARTLABEL=mine", &facts, None).is_err());
     // The one that is named is waited for: no other takes its place.
     assert_eq!(state("surefoot.state=PARTLABEL=missing", &facts, Some("vda")), Ok(None));
+}
+
+#[test]
+fn a_kind_that_there_is_not_is_refused_with_those_that_there_are() {
+    let error = sysroots(&config("surefoot.deployment=snap:a"), &Facts::new()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("surefoot.deployment=snap:…: there is no such kind of deployment; there are slot"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_root_that_is_named_is_the_only_filesystem_that_is_looked_into() {
+    let found = |cmdline: &str, devices: Vec<BlockDevice>| -> Vec<String> {
+        let found = sysroots(&config(cmdline), &facts(devices)).unwrap_or_else(|error| panic!("{cmdline}: {error}"));
+        found.iter().map(|source| source.device.to_string()).collect()
+    };
+    let kind = |mut device: BlockDevice, kind, uuid: &str| {
+        let filesystem = device.filesystem.as_mut().unwrap();
+        filesystem.kind = kind;
+        filesystem.uuid = FilesystemUuid::try_from(uuid).unwrap();
+        device
+    };
+    let all = || {
+        vec![
+            kind(other("vda", 1, PartitionType::EfiSystem, "esp"), FilesystemKind::Vfat, "AB-CD"),
+            kind(other("vda", 2, PartitionType::Root, "slot"), FilesystemKind::Erofs, "2"),
+            kind(other("vda", 3, PartitionType::Root, "sysroot"), FilesystemKind::Ext4, "3"),
+            kind(other("vda", 4, PartitionType::Var, "state"), FilesystemKind::Ext4, "4"),
+            kind(other("vdb", 1, PartitionType::Root, "snapshots"), FilesystemKind::Btrfs, "5"),
+            kind(other("vdb", 2, PartitionType::Root, "PRT#x"), FilesystemKind::Ext4, "6"),
+        ]
+    };
+    assert_eq!(found("surefoot.deployment=auto surefoot.verity=off", all()), ["vda3", "vdb1", "vda4"]);
+    assert_eq!(found("surefoot.deployment=auto surefoot.verity=off surefoot.disk=/dev/vda1", all()), ["vda3", "vda4"]);
+    assert_eq!(found("surefoot.deployment=auto root=PARTLABEL=snapshots", all()), ["vdb1"]);
+    assert_eq!(found("ostree=/ostree/boot.1/a/b/0 root=/dev/vda3", all()), ["vda3"]);
+    assert_eq!(found("surefoot.deployment=slot:a", all()), [""; 0]);
+    let missing = sysroots(&config("ostree=/ostree/boot.1/a/b/0 root=/dev/vdz1"), &facts(all())).unwrap_err();
+    assert_eq!(missing.to_string(), "not found: /dev/vdz1 (the root)");
+
+    let twins =
+        || [all(), vec![kind(other("vdc", 1, PartitionType::Root, "copy"), FilesystemKind::Ext4, "3")]].concat();
+    let refused = sysroots(&config("surefoot.deployment=auto"), &facts(twins())).unwrap_err().to_string();
+    assert!(refused.starts_with("/dev/vda3 (on vda) and /dev/vdc1 (on vdc) are the same filesystem"), "{refused}");
 }

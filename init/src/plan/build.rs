@@ -17,7 +17,7 @@ use super::recipe::{self, Provided};
 use super::select::{LayerDevice, StateChoice};
 use super::step::{Action, Device, Mount, Scope, Source, Step, TypeName, VerityDevice};
 use crate::text::{self, Path, Reason, below};
-use crate::{places, reason};
+use crate::{SYSROOTS, places, reason};
 
 /// Most steps of a plan: a root, a `/usr` and a layer for each directory that the command line can name, with two steps
 /// of preparation each.
@@ -82,14 +82,20 @@ impl<'a> Plan<'a> {
     }
 
     /// Makes it the plan that mounts a filesystem in which deployments are looked for.
-    pub fn make_look(&mut self, config: &Config<'a>, source: &DeviceSource, number: u8) -> Result<(), Reason> {
+    pub fn make_look(
+        &mut self,
+        config: &Config<'a>,
+        source: &DeviceSource,
+        state: &StateChoice<'a>,
+        number: u8,
+    ) -> Result<(), Reason> {
         self.steps.clear();
         self.deployment = CandidateName::new();
         // Nothing of a candidate plays a part here.
         let nothing = Candidate::nothing();
         let steps = &mut self.steps;
         let mut builder = Builder { config, candidate: &nothing, scope: Scope::Candidate, steps, memory_layers: None };
-        builder.look(source, number)
+        builder.look(source, state, number)
     }
 
     /// Whether its writable layers are on a device, so that what is written there is kept.
@@ -178,8 +184,9 @@ impl<'a> Builder<'_, 'a> {
     }
 
     /// A filesystem in which deployments are looked for. Nothing in it is started, so that no flag of the mount is needed
-    /// by what lies there; the parts of a root are mounts of their own.
-    fn look(&mut self, source: &DeviceSource, number: u8) -> Result<(), Reason> {
+    /// by what lies there; the parts of a root are mounts of their own. Those take the filesystem with the options that it
+    /// has by then, so they are given here.
+    fn look(&mut self, source: &DeviceSource, state: &StateChoice<'a>, number: u8) -> Result<(), Reason> {
         let place = recipe::sysroot(number);
         for directory in [text::path(places::SYSROOTS), place.clone()] {
             self.make_directory(directory, layer::PRIVATE)?;
@@ -189,8 +196,16 @@ impl<'a> Builder<'_, 'a> {
             self.load_module("btrfs", true)?;
             return self.subvolume(device, text::path("/"), layer::STATE_FLAGS, &place);
         }
-        let kind = super::filesystem_type(&device, source.filesystem, self.config.root.filesystem)?;
-        self.filesystem_of_type(device, Some(&kind), &FilesystemConfig::default(), layer::STATE_FLAGS, &place)
+        if let StateChoice::Device { name, kind, options } = state
+            && *name == source.device
+        {
+            let named = layer::state_config(*options)?;
+            return self.filesystem_of_type(device, Some(kind), &named, layer::STATE_FLAGS, &place);
+        }
+        let (unnamed, root) = (FilesystemConfig::default(), &self.config.root);
+        let named = if root.device.is_some() { root } else { &unnamed };
+        let kind = super::filesystem_type(&device, source.filesystem, named.filesystem)?;
+        self.filesystem_of_type(device, Some(&kind), named, layer::STATE_FLAGS, &place)
     }
 
     /// The root image, at `/sysroot` or where a root in memory takes its parts from. Gives the directories that a deployment
@@ -212,12 +227,12 @@ impl<'a> Builder<'_, 'a> {
                 self.filesystem(device.clone(), source.filesystem, &self.config.root, read_only, place)?;
                 Some(device)
             }
-            RootSource::Memory => None,
-            RootSource::Tree(source) => {
+            RootSource::Tree(source) if SYSROOTS => {
                 let look = look.ok_or_else(|| reason!("the filesystem that holds it was not looked into"))?;
                 provided = recipe::root(self, source, look, place)?;
                 Some(Device::Block(source.device.clone()))
             }
+            RootSource::Memory | RootSource::Tree(_) => None,
         };
         match layer {
             RootLayer::Plain => return Ok(provided),

@@ -117,10 +117,7 @@ fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> R
     }
     match state {
         StateChoice::Device { name, kind, options } => {
-            let mut named = FilesystemConfig::default();
-            if let Some(options) = options {
-                named.options.push(options).map_err(|_| reason!("the state device's options do not fit"))?;
-            }
+            let named = state_config(*options)?;
             let device = Device::Block(name.clone());
             builder.filesystem_of_type(device, Some(kind), &named, STATE_FLAGS, places::STATE)
         }
@@ -132,6 +129,15 @@ fn state_device<'a>(builder: &mut Builder<'_, 'a>, state: &StateChoice<'a>) -> R
         StateChoice::Unusable(why) => Err(why.clone()),
         StateChoice::None => Err(reason!("no state device was looked for, though the layers need one")),
     }
+}
+
+/// How the state device is mounted.
+pub(super) fn state_config(options: Option<&str>) -> Result<FilesystemConfig<'_>, Reason> {
+    let mut named = FilesystemConfig::default();
+    if let Some(options) = options {
+        named.options.push(options).map_err(|_| reason!("the state device's options do not fit"))?;
+    }
+    Ok(named)
 }
 
 /// A directory of the state device, with the directories that it lies in; the last one gets `mode`.

@@ -11,8 +11,8 @@ use overlay::layers::{Layer, LayerKind, MAX_LAYERS, needs_state};
 use overlay::policy::layers;
 
 use super::step::TypeName;
-use crate::reason;
 use crate::text::Reason;
+use crate::{SYSROOTS, reason};
 
 /// Where the writable layers go.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,8 @@ pub struct Selection<'a> {
     pub devices: Vec<LayerDevice<'a>, MAX_LAYERS>,
     /// Where the boot ledger is, if there is one.
     pub ledger: Option<Ledger>,
+    /// Why there is no candidate, where filesystems were looked into and hold none.
+    pub nothing_found: Option<Reason>,
     /// The devices that are lacking, as a text.
     lacking: Reason,
     /// Whether the state device is worth waiting for.
@@ -92,7 +94,8 @@ impl<'a> Selection<'a> {
     /// One that lacks nothing.
     pub(crate) fn of(candidates: Candidates, state: StateChoice<'a>, ledger: Option<Ledger>) -> Self {
         let (devices, sysroots) = (Vec::new(), Sysroots::new());
-        Self { candidates, sysroots, state, devices, ledger, lacking: Reason::default(), waits_for_state: true }
+        let (lacking, nothing_found) = (Reason::default(), None);
+        Self { candidates, sysroots, state, devices, ledger, nothing_found, lacking, waits_for_state: true }
     }
 }
 
@@ -118,7 +121,10 @@ impl Selection<'_> {
 #[inline(never)]
 pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, Reason> {
     let mut lacking = Reason::new();
-    let sysroots = match candidates::sysroots(config, facts) {
+    if !SYSROOTS && config.wants_sysroots() && !config.wants_slots() {
+        return Err(reason!("this surefoot-init was built without deployments in filesystems (the feature sysroots)"));
+    }
+    let sysroots = match if SYSROOTS { candidates::sysroots(config, facts) } else { Ok(Sysroots::new()) } {
         Ok(sysroots) => sysroots,
         Err(CandidateError::Missing(missing)) => {
             let _ = write!(lacking, "{missing}");
@@ -172,7 +178,8 @@ pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, R
     let state = if needs_state(&layers) { state(config, facts, root_disk)? } else { StateChoice::None };
     // A deployment in a filesystem may well bring all that it needs.
     let waits_for_state = config.state.is_some() || sysroots.is_empty();
-    Ok(Selection { candidates, sysroots, state, devices, ledger, lacking, waits_for_state })
+    let nothing_found = None;
+    Ok(Selection { candidates, sysroots, state, devices, ledger, nothing_found, lacking, waits_for_state })
 }
 
 /// The ledger that is kept about the slots.

@@ -4,7 +4,7 @@ use linux_raw_sys::general::{
     __NR_mount_setattr, AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, MOUNT_ATTR__ATIME, mount_attr,
 };
 use rustix::fd::AsRawFd as _;
-use rustix::mount::{MountAttrFlags, MountFlags as KernelFlags};
+use rustix::mount::MountAttrFlags;
 
 use crate::Errno;
 use crate::call::system_call;
@@ -35,6 +35,9 @@ impl Attributes {
     /// `nosymfollow`.
     pub const NO_LINKS: Self = Self(MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW.bits());
 
+    /// The bits that say how access times are kept.
+    const TIMES: u32 = MOUNT_ATTR__ATIME | Self::NO_DIRECTORY_ACCESS_TIME.0;
+
     /// Every bit that is an attribute here.
     const ALL: Self = Self(
         Self::READ_ONLY.0
@@ -60,22 +63,6 @@ impl Attributes {
     pub(super) fn as_mount_attributes(self) -> MountAttrFlags {
         MountAttrFlags::from_bits_retain(self.0)
     }
-
-    /// The same attributes as flags of mount(2).
-    pub(super) fn as_mount_flags(self) -> KernelFlags {
-        const PAIRS: [(Attributes, KernelFlags); 8] = [
-            (Attributes::READ_ONLY, KernelFlags::RDONLY),
-            (Attributes::NO_SUID, KernelFlags::NOSUID),
-            (Attributes::NO_DEVICES, KernelFlags::NODEV),
-            (Attributes::NO_EXECUTION, KernelFlags::NOEXEC),
-            (Attributes::NO_LINKS, KernelFlags::NOSYMFOLLOW),
-            (Attributes::NO_ACCESS_TIME, KernelFlags::NOATIME),
-            (Attributes::STRICT_ACCESS_TIME, KernelFlags::STRICTATIME),
-            (Attributes::NO_DIRECTORY_ACCESS_TIME, KernelFlags::NODIRATIME),
-        ];
-        let all = PAIRS.iter().filter(|(attribute, _)| self.has(*attribute));
-        all.fold(KernelFlags::empty(), |flags, (_, flag)| flags | *flag)
-    }
 }
 
 /// Which mounts an operation is about.
@@ -96,9 +83,12 @@ pub fn change_attributes(target: &str, add: Attributes, take: Attributes) -> Res
     set(rustix::fs::CWD, target, AT_SYMLINK_NOFOLLOW, add, take)
 }
 
-/// Gives a detached tree exactly `attributes`; the mounts below it, if any, get them beside their own.
+/// Gives a detached tree exactly `attributes`, but for the way in which access times are kept: where none is among them,
+/// that of the source stays, as mount(2) has it. The mounts below it, if any, get them beside their own.
 pub(super) fn give(tree: BorrowedFd<'_>, attributes: Attributes, submounts: Submounts) -> Result<(), Errno> {
-    set(tree, "", AT_EMPTY_PATH, attributes, Attributes::ALL)?;
+    let take =
+        if attributes.0 & Attributes::TIMES == 0 { Attributes::ALL.0 & !Attributes::TIMES } else { Attributes::ALL.0 };
+    set(tree, "", AT_EMPTY_PATH, attributes, Attributes(take))?;
     match submounts {
         Submounts::Leave => Ok(()),
         Submounts::Include => set(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, Attributes::NONE),
@@ -129,11 +119,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attributes_become_the_flags_of_both_calls() {
+    fn attributes_are_those_of_the_kernel() {
         let attributes = Attributes::NO_SUID.with(Attributes::NO_DEVICES);
         assert!(attributes.has(Attributes::NO_SUID));
         assert!(!attributes.has(Attributes::READ_ONLY));
-        assert_eq!(attributes.as_mount_flags(), KernelFlags::NOSUID | KernelFlags::NODEV);
         assert_eq!(attributes.as_mount_attributes().bits(), 2 | 4);
     }
 }

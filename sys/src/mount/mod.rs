@@ -5,8 +5,8 @@ mod composefs;
 mod filesystem;
 
 use rustix::mount::{
-    MountFlags as KernelFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_bind,
-    mount_change, mount_move, mount_remount, move_mount, open_tree, unmount as kernel_unmount,
+    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, mount_move, move_mount,
+    open_tree, unmount as kernel_unmount,
 };
 
 pub use attributes::{Attributes, Submounts, change_attributes};
@@ -30,20 +30,9 @@ fn failed(call: &'static str) -> impl Fn(Errno) -> MountError {
     move |errno| MountError { call, errno }
 }
 
-/// Makes the directory at `source` visible at `target` too, with `attributes` of its own.
-pub fn bind(source: &str, target: &str, attributes: Attributes) -> Result<(), Errno> {
-    let mut room = Room::new();
-    let c_target = c(target, &mut room)?;
-    mount_bind(c(source, &mut Room::new())?, c_target)?;
-    let flags = attributes.as_mount_flags() | KernelFlags::BIND;
-    mount_remount(c_target, flags, c"").inspect_err(|_| {
-        // A mount without the attributes that were asked for must not stay.
-        let _ = unmount(target);
-    })
-}
-
-/// A detached copy of the tree that `source`, a handle on a directory or file, is the root of (open_tree(2)), with exactly
-/// `attributes`; mounts in it that are copied too get them beside their own (mount_setattr(2), Linux 5.12).
+/// A detached copy of the tree that `source`, a handle on a directory or file, is the root of (open_tree(2)), with
+/// `attributes` and no others. Only the way in which access times are kept is that of the source, unless one is among them,
+/// as mount(2) has it. Mounts in it that are copied too get them beside their own (mount_setattr(2), Linux 5.12).
 ///
 /// Dropped, it is unmounted, unless it was [attached](attach).
 pub fn copy_tree(source: BorrowedFd<'_>, attributes: Attributes, submounts: Submounts) -> Result<OwnedFd, MountError> {
@@ -56,7 +45,8 @@ pub fn copy_tree(source: BorrowedFd<'_>, attributes: Attributes, submounts: Subm
     Ok(tree)
 }
 
-/// As [`bind`], for a handle, so that a path that others have written is looked up once; see [`copy_tree`].
+/// Makes the directory that `source` is a handle on visible at `target` too, so that a path that others have written is
+/// looked up once; see [`copy_tree`].
 pub fn bind_handle(
     source: BorrowedFd<'_>,
     target: &str,

@@ -76,6 +76,15 @@ fn a_handle_is_bound_with_and_without_what_is_mounted_in_it() {
     assert_eq!(options(&scratch.at("whole/inner")).0, "ro,nodev,noexec,relatime");
     assert_eq!(options(&source).0, "rw,nosuid,relatime");
 
+    change_attributes(&source, Attributes::NO_ACCESS_TIME, Attributes::NONE).unwrap();
+    let handle = file::open_directory_beneath(root.as_fd(), "deep").unwrap();
+    for (attributes, expected) in [(Attributes::NONE, "rw,noatime"), (Attributes::STRICT_ACCESS_TIME, "rw")] {
+        let place = scratch.folder("times");
+        bind_handle(handle.as_fd(), &place, attributes, Submounts::Leave).unwrap();
+        assert_eq!(options(&place).0, expected);
+        unmount(&place).unwrap();
+    }
+
     unmount_lazily(&whole).unwrap();
     assert_eq!(fs::read_dir(&whole).unwrap().count(), 0);
     assert_eq!(unmount_lazily(&whole), Err(Errno::INVAL));

@@ -164,8 +164,8 @@ fn extent(Extent { file, offset, size }: Extent<'_>) -> String {
     format!("{}[{offset}+{size}]", at(file))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[test]

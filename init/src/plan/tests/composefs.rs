@@ -88,7 +88,7 @@ fn explain(cmdline: &str, settings: &str) -> String {
     let mut found = Candidates::new();
     candidates::look_into(&look, 0, &LedgerFile::default(), &mut found, &mut |what, why| panic!("{what}: {why}"));
     selection.candidates = found;
-    planned_with(&config, &selection, &selection.state, Some(&look))
+    planned_in(Some(&look), &config, &selection, &selection.state)
         .replace(DIGEST, "DIGEST")
         .replace(&DIGEST[2..], "REST")
 }
