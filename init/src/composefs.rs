@@ -72,3 +72,27 @@ fn names(image: BorrowedFd<'_>, message: &mut Message) -> Result<sys::file::Owne
     let device = loop_device::attach(image, options).map_err(|errno| MountError { call: "LOOP_CONFIGURE", errno })?;
     mount::image("erofs", &loop_device::path(device.number), &mut none, Attributes::NONE, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_must_have_a_digest_and_has_none_is_refused() {
+        let mut source = ComposefsSource {
+            name: "composefs:00".try_into().unwrap(),
+            image: crate::path!("/proc/self/exe"),
+            digest: heapless::Vec::new(),
+            objects: crate::path!("/objects"),
+            verity: false,
+            writable: None,
+        };
+        let image = file::open("/proc/self/exe", file::Access::Read).unwrap();
+        check_digest(&source, image.as_fd()).unwrap();
+        source.digest.resize(32, 0).unwrap();
+        let why = check_digest(&source, image.as_fd()).unwrap_err();
+        let without = "the image /proc/self/exe has no fs-verity, so that nothing verifies it";
+        let never = "the filesystem of the image /proc/self/exe has no fs-verity, so that nothing verifies it";
+        assert!([without, never].contains(&&*why), "{}", &*why);
+    }
+}
