@@ -4,6 +4,7 @@
 //! `cargo test -p surefoot-ci --test scenarios -- NAME` runs those whose names contain NAME.
 
 mod boot;
+mod btrfs;
 mod buses;
 mod cmdline;
 mod deadline;
@@ -36,10 +37,13 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 24] = [
+    let themes: [&[Scenario]; 27] = [
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
+        btrfs::boot::SCENARIOS,
+        btrfs::fallback::SCENARIOS,
+        btrfs::update::SCENARIOS,
         buses::SCENARIOS,
         cmdline::SCENARIOS,
         deadline::SCENARIOS,

@@ -6,7 +6,7 @@ pub(crate) mod cuts;
 pub(crate) mod exhausted;
 pub(crate) mod fallback;
 pub(crate) mod hang;
-mod judge;
+pub(crate) mod judge;
 pub(crate) mod table;
 pub(crate) mod tries;
 pub(crate) mod update;
