@@ -4,6 +4,7 @@
 //! `cargo test -p surefoot-ci --test scenarios -- NAME` runs those whose names contain NAME.
 
 mod boot;
+mod btrfs;
 mod buses;
 mod cmdline;
 mod deadline;
@@ -37,10 +38,13 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 28] = [
+    let themes: [&[Scenario]; 31] = [
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
+        btrfs::boot::SCENARIOS,
+        btrfs::fallback::SCENARIOS,
+        btrfs::update::SCENARIOS,
         buses::SCENARIOS,
         cmdline::SCENARIOS,
         deadline::SCENARIOS,

@@ -104,8 +104,11 @@ impl Directory<'_> {
             Filesystem::Xfs | Filesystem::Btrfs => File::create(image)?.set_len(self.bytes)?,
             Filesystem::Erofs | Filesystem::Squashfs => bail!("{} takes no writes", filesystem.name()),
         }
-        let uuid = format!("uuid={UUID}");
-        let words = if filesystem == Filesystem::Xfs { ["-q", "-m", &uuid] } else { ["-q", "-U", UUID] };
+        // The kernel mounts no two of these at once that share a UUID.
+        let uuid = format!("5afe0b07-0000-4000-b000-0000{:.8}", Key::default().text(&image.to_string_lossy()).hex());
+        let option = if filesystem == Filesystem::Xfs { "-m" } else { "-U" };
+        let uuid = if filesystem == Filesystem::Xfs { format!("uuid={uuid}") } else { uuid };
+        let words = ["-q", option, &uuid];
         let mkfs = format!("mkfs.{}", filesystem.name());
         run(command(&mkfs).args(words).args(["-L", self.label]).arg(image))?;
         let mounted = Mounted::new(image, "")?;

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod accelerator;
+pub mod btrfs;
 pub mod budget;
 pub mod cache;
 pub mod cgpt;

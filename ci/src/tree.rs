@@ -142,6 +142,14 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// Makes a directory and writes the tree below it.
+    pub fn write_new(&self, top: &Path) -> Result<()> {
+        fs::create_dir(top).with_context(|| format!("create {}", top.display()))?;
+        self.write(top)
+    }
+}
+
 impl Node {
     /// Creates it at a path where nothing is yet.
     pub fn write(&self, path: &Path) -> Result<()> {

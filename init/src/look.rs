@@ -25,18 +25,22 @@ pub fn look_into_all<'a, B: Boot<'a>>(
     if !SYSROOTS {
         return;
     }
-    let mut why = None;
+    let (mut why, mut note) = (None, None);
     for (number, device) in (0..).zip(selection.sysroots.clone()) {
-        if let Err(reason) = look_into(config, selection, plan, boot, &device, number, &mut why) {
+        if let Err(reason) = look_into(config, selection, plan, boot, &device, number, &mut note) {
             boot.degraded(reason!("no deployment was looked for in /dev/{}: {reason}", device.device));
             why = Some(reason);
         }
     }
     if selection.candidates.iter().all(Candidate::is_barred) && !selection.sysroots.is_empty() {
-        selection.nothing_found = why.or_else(|| Some(reason!("no deployment was found that may boot")));
+        selection.nothing_found = why.or(note).or_else(|| Some(reason!("{NOTHING}")));
     }
 }
 
+/// What is said where no candidate is left to try.
+const NOTHING: &str = "no deployment was found that may boot";
+
+/// Looks into one filesystem. `first` is the first thing in all of them that is no candidate, with the reason.
 fn look_into<'a, B: Boot<'a>>(
     config: &Config<'a>,
     selection: &mut Selection<'a>,
@@ -62,7 +66,7 @@ fn look_into<'a, B: Boot<'a>>(
     });
     for (what, why) in &notes {
         boot.passed_over(what, why);
-        first.get_or_insert_with(|| reason!("no deployment was found that may boot; {what}: {why}"));
+        first.get_or_insert_with(|| reason!("{NOTHING}; {what}: {why}"));
     }
     match found {
         Ok(()) if selection.ledger.is_none() => {
