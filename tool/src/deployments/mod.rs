@@ -129,7 +129,9 @@ impl Machine {
         {
             found = candidates::candidates(&config, context.disk.facts()).unwrap_or_default();
         }
-        config.verity = VerityPolicy::Optional;
+        if config.verity == VerityPolicy::Required {
+            config.verity = VerityPolicy::Optional;
+        }
         self.look(&config, &mut found);
         found
     }
