@@ -1,5 +1,6 @@
 //! All deployments of a machine in one list, whatever kind they are and whatever keeps their ledger.
 
+mod boot_entry;
 mod change;
 mod filesystem;
 mod found;
