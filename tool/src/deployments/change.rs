@@ -7,9 +7,12 @@ use deployment::vpick::{ARCHITECTURE, Image, Pattern};
 use init::ledger::{change_file, rename};
 
 use super::filesystem::{Filesystem, Volume};
-use super::{Deployment, Home, Machine};
+use super::{Deployment, Home, Machine, boot_entry};
 use crate::error::Error;
 use crate::slots::Access;
+
+/// The kind of deployment that has boot entries.
+const OSTREE: &str = "ostree";
 
 /// What is written down of one deployment of a filesystem.
 struct Written {
@@ -119,9 +122,12 @@ fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
     changed.map_err(|why| why.to_string())
 }
 
-/// Has the name of a deployment's own file say the same, if it counts tries.
+/// Has the name of a deployment's own file, or of its boot entry, say the same, if that counts tries.
 fn name(filesystem: &Filesystem, Written { deployment, attributes, .. }: &Written) -> Result<(), String> {
     let Some(place) = deployment.place.as_deref() else { return Ok(()) };
+    if deployment.kind == OSTREE {
+        return boot_entry::tell(&filesystem.tree, place, *attributes);
+    }
     let Some((folder, file)) = place.rsplit_once('/') else { return Ok(()) };
     let Some(image) = Pattern::parse(folder).and_then(|pattern| pattern.image(file, ARCHITECTURE)) else {
         return Ok(());

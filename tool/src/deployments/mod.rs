@@ -1,5 +1,6 @@
 //! All deployments of a machine in one list, whatever kind they are and whatever keeps their ledger.
 
+mod boot_entry;
 mod change;
 mod filesystem;
 mod found;
@@ -129,7 +130,9 @@ impl Machine {
         {
             found = candidates::candidates(&config, context.disk.facts()).unwrap_or_default();
         }
-        config.verity = VerityPolicy::Optional;
+        if config.verity == VerityPolicy::Required {
+            config.verity = VerityPolicy::Optional;
+        }
         self.look(&config, &mut found);
         found
     }
