@@ -72,7 +72,7 @@ fn wrong(machine: &Machine) -> Result<String> {
 fn not_there(wrong: &str, sub_version: &str) -> String {
     let path = wrong.replacen("/ostree/boot.", "ostree/boot.", 1);
     let (version, rest) = path.split_once(&format!("/{STATEROOT}")).unwrap_or_default();
-    format!("the boot link {version}.{sub_version}/{STATEROOT}{rest} cannot be read: there is nothing by that name")
+    format!("{version}.{sub_version}/{STATEROOT}{rest}: the boot link cannot be read: there is nothing by that name")
 }
 
 fn a_wrong_path_falls_back(name: &str) -> Result<()> {
@@ -106,13 +106,14 @@ fn a_crafted_link_is_refused(name: &str) -> Result<()> {
     let real = real(version.unwrap_or_default());
     let sysroot = three()?.edit(Edit::remove(&real)).edit(Edit::symlink(&real, "/"));
     let machine = Machine::new(name, &sysroot, &[])?;
-    let why = format!("{real}: the boot link leads to /: ostree writes ../../../deploy/OS/deploy/CHECKSUM.SERIAL");
+    let elsewhere = "the boot link leads to /: ostree writes ../../../deploy/OS/deploy/CHECKSUM.SERIAL";
+    let why = format!("{real}: {elsewhere}");
     let outcome = machine.boot(&format!("{AUTO} ostree={link}"))?;
     let report = booted(&outcome)?;
     is_booted(&report, &machine.called(1)?, "insecure")?;
     let reasons: Vec<_> = failed(&report)?.into_iter().map(|(_, reason)| reason).collect();
     same("why it failed", &reasons, &vec![why.clone()])?;
-    said(&outcome, &format!("{real} is no candidate: {why}"))?;
+    said(&outcome, &format!("{real} is no candidate: {elsewhere}"))?;
     refused(&machine.boot(&format!("surefoot.verity=optional ostree={link}"))?, &why)
 }
 

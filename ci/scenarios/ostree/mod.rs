@@ -15,7 +15,7 @@ use surefoot_ci::drive::Drive;
 use surefoot_ci::initramfs;
 use surefoot_ci::kernel::{self, Kernel, Package};
 use surefoot_ci::machine::Outcome;
-use surefoot_ci::ostree::{Deployment, Image, STATEROOT, Sysroot};
+use surefoot_ci::ostree::{Deployment, Image, KERNEL_VERSION, STATEROOT, Sysroot};
 use surefoot_ci::paths;
 use surefoot_ci::tree::Tree;
 use surefoot_ci::vm::Vm;
@@ -100,9 +100,17 @@ pub(crate) fn packed(files: &[(&str, &str)]) -> Result<Vec<String>> {
 /// The configuration of ostree's initramfs program.
 pub(crate) const CONFIGURATION: &str = "/etc/ostree/prepare-root.conf";
 
-/// The probe's tree in a version that can be told by `/usr/lib/version`.
+/// The probe's tree in a version that can be told by `/usr/lib/version`, with modules for the kernel that most machines
+/// run: without them it would not be fallen back to.
 pub(crate) fn version(version: u32) -> Result<Tree> {
-    Ok(Tree::probe()?.file("usr/lib/version", version.to_string(), 0o644))
+    let release = kernel::fetch(Package::Cloud612)?.release;
+    let tree = Tree::probe()?.file("usr/lib/version", version.to_string(), 0o644).directory("usr/lib/modules");
+    let dummy = format!("usr/lib/modules/{KERNEL_VERSION}");
+    Ok(tree
+        .directory(&format!("usr/lib/modules/{release}"))
+        .directory(&dummy)
+        .file(&format!("{dummy}/vmlinuz"), "no kernel\n", 0o644)
+        .file(&format!("{dummy}/initramfs.img"), "no initramfs\n", 0o644))
 }
 
 /// Fails unless this deployment was booted, as what it is called, with this trust.

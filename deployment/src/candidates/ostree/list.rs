@@ -211,7 +211,8 @@ pub(super) fn resolve(tree: &dyn Tree, asked: &str) -> Result<Found, Why> {
     let link = BootLink::parse(asked).map_err(|error| why(format_args!("{error}")))?;
     let version = link.boot_version;
     match boot_directory(tree, version)? {
-        Some(sub_version) => leads_to(tree, &link, sub_version),
+        Some(sub_version) => leads_to(tree, &link, sub_version)
+            .map_err(|reason| why(format_args!("{}: {reason}", link.resolved(sub_version)))),
         None => Err(why(format_args!("ostree={asked}: the sysroot has no link ostree/boot.{version}"))),
     }
 }
@@ -235,16 +236,16 @@ fn boot_directory(tree: &dyn Tree, version: u8) -> Result<Option<u8>, Why> {
     }
 }
 
-/// The deployment that a boot link below `ostree/boot.V.M` leads to.
+/// The deployment that a boot link below `ostree/boot.V.M` leads to. An error does not say which link it is.
 #[inline(never)]
 fn leads_to(tree: &dyn Tree, link: &BootLink<'_>, sub_version: u8) -> Result<Found, Why> {
     let place = path(format_args!("{}", link.resolved(sub_version))).unwrap_or_default();
     let mut buffer = [0; MAX_LINK];
     let text = tree.read_link(&place, &mut buffer);
-    let text = text.map_err(|error| why(format_args!("the boot link {place} cannot be read: {error}")))?;
-    let deployment = link.deployment(text).map_err(|error| why(format_args!("{place}: {error}")))?;
+    let text = text.map_err(|error| why(format_args!("the boot link cannot be read: {error}")))?;
+    let deployment = link.deployment(text).map_err(|error| why(format_args!("{error}")))?;
     let directory = path(format_args!("{deployment}")).unwrap_or_default();
-    let missing = |error: TreeError| why(format_args!("{place} leads to {directory}: {error}"));
+    let missing = |error: TreeError| why(format_args!("the boot link leads to {directory}: {error}"));
     let status = tree.status(&directory).map_err(missing)?;
     if status.kind != crate::tree::FileKind::Directory {
         return Err(missing(TreeError::WrongKind));

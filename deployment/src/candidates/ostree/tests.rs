@@ -103,7 +103,7 @@ fn what_names_no_deployment_is_refused_when_it_is_tried() {
         (
             asked(K1, 7),
             format!(
-                "refused: the boot link ostree/boot.1.0/debian/{K1}/7 cannot be read: there is nothing by that name"
+                "refused: ostree/boot.1.0/debian/{K1}/7: the boot link cannot be read: there is nothing by that name"
             ),
         ),
         (

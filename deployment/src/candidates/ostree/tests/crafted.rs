@@ -24,11 +24,11 @@ fn links_that_lead_elsewhere_are_passed_over() {
         ("../../../deploy/debian/deploy/CSUM.-1", "the serial number is no plain decimal number"),
     ] {
         let destination = destination.replace("CSUM", A);
-        let expected = format!("{boot_link}: {boot_link}: the boot link leads to {destination}: {why}");
+        let expected = format!("{boot_link}: the boot link leads to {destination}: {why}");
         assert_eq!(linked(&boot_link, &destination), [NAME_A, &*expected]);
     }
     let long = "x".repeat(300);
-    let expected = format!("{boot_link}: the boot link {boot_link} cannot be read: it is longer than 256 bytes");
+    let expected = format!("{boot_link}: the boot link cannot be read: it is longer than 256 bytes");
     assert_eq!(linked(&boot_link, &long), [NAME_A, &*expected]);
 }
 
