@@ -18,6 +18,7 @@ pub mod edit;
 pub mod filesystem;
 pub mod fsverity;
 pub mod guest_tool;
+pub mod images;
 pub mod initramfs;
 pub mod kernel;
 pub mod machine;
