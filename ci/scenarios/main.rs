@@ -15,6 +15,7 @@ mod judge;
 mod layers;
 mod modules;
 mod naming;
+mod ostree;
 mod rauc;
 mod setup;
 mod size;
@@ -37,7 +38,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 27] = [
+    let themes: [&[Scenario]; 31] = [
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
@@ -53,6 +54,10 @@ fn main() -> ExitCode {
         layers::SCENARIOS,
         modules::SCENARIOS,
         naming::SCENARIOS,
+        ostree::boot::SCENARIOS,
+        ostree::composefs::SCENARIOS,
+        ostree::debian::SCENARIOS,
+        ostree::fallback::SCENARIOS,
         rauc::SCENARIOS,
         size::SCENARIOS,
         slots::choice::SCENARIOS,

@@ -49,6 +49,8 @@ pub struct Status {
     pub device: u64,
     /// Its inode number there.
     pub inode: u64,
+    /// When its content last changed, in seconds since 1970. Whoever writes the filesystem can make it anything.
+    pub modified: u64,
 }
 
 /// Kinds of file that are told apart.

@@ -41,8 +41,13 @@ pub trait Boot<'a> {
     fn has_shell(&self) -> bool;
     /// Takes note of what follows should the boot end in an error.
     fn then(&mut self, emergency: Emergency);
-    /// Hands over to the root's init.
-    fn start(&mut self, root: &NewRoot<'_, 'a>, candidate: &Candidate) -> Result<Self::Started, Reason>;
+    /// Hands over to the init of the root that was made for `candidate`, one of `all` candidates.
+    fn start(
+        &mut self,
+        root: &NewRoot<'_, 'a>,
+        candidate: &Candidate,
+        all: &[Candidate],
+    ) -> Result<Self::Started, Reason>;
 }
 
 /// Why an attempt ended.
@@ -131,7 +136,8 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
     /// Tries the candidates that may boot, or those that were good once. `None` where none of them starts.
     fn each(&mut self, last_good: bool) -> Result<Option<B::Started>, Reason> {
         let selection = self.selection;
-        for candidate in selection.candidates.iter().filter(|candidate| candidate.is_last_good() == last_good) {
+        let is_meant = |candidate: &&Candidate| !candidate.is_barred() && candidate.is_last_good() == last_good;
+        for candidate in selection.candidates.iter().filter(is_meant) {
             log::info!("trying {}", candidate.name);
             let reason = match self.one(candidate) {
                 Ok(started) => return Ok(Some(started)),
@@ -209,7 +215,7 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         {
             log::error!("the count of automatic reboots stays as it is: {why}");
         }
-        self.boot.start(&root, candidate).map_err(Fault::Boot)
+        self.boot.start(&root, candidate, &self.selection.candidates).map_err(Fault::Boot)
     }
 
     /// Plans how a candidate is set up.

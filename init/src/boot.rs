@@ -31,7 +31,7 @@ use crate::look::look_into_all;
 use crate::mounted_tree::MountedTree;
 use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select, sysroot};
 use crate::probe;
-use crate::report::Report;
+use crate::report::{Booted, Report};
 use crate::text::Reason;
 use crate::watchdog::Watchdog;
 use crate::{log, modprobe, places, reason};
@@ -157,7 +157,7 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
     }
 
     fn passed_over(&mut self, what: &str, why: &Reason) {
-        self.report.failed(what, why);
+        self.report.passed_over(what, why);
     }
 
     fn planned(&mut self, plan: &Plan<'a>) {
@@ -181,19 +181,24 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         failure::remember(emergency);
     }
 
-    fn start(&mut self, root: &NewRoot<'_, 'a>, candidate: &Candidate) -> Result<Infallible, Reason> {
+    fn start(
+        &mut self,
+        root: &NewRoot<'_, 'a>,
+        candidate: &Candidate,
+        all: &[Candidate],
+    ) -> Result<Infallible, Reason> {
         pause_at(BreakStage::PrePivot, self.config);
         if let Trust::Insecure(why) = root.plan().trust {
             self.report.insecure(reason!("{why}"));
         }
-        self.report.chose(self.config, self.facts, candidate);
+        self.report.chose(self.config, self.facts, candidate, all);
         self.report.reached("root complete");
         if root.plan().has_state_device()
             && let Err(why) = history::remember(&self.report, &root.plan().deployment)
         {
             log::warn!("{why}");
         }
-        self.report.write(root, &self.config.unknown)?;
+        self.report.write(&Booted { root, candidate, all }, &self.config.unknown)?;
         self.modprobe.map_or(Ok(()), Modprobe::restore)?;
         self.leave_sysroots();
         log::info!("starting {} of {}", root.init(), root.plan().deployment);

@@ -7,22 +7,21 @@ use sys::mount::{self, Attributes, Composefs, Message, MountError, Upper, Verity
 
 use crate::mounting::{explain, open_directory, open_file};
 use crate::plan::ComposefsSource;
+use crate::reason;
 use crate::text::Reason;
-use crate::{places, reason};
 
-/// Mounts it, or says why not. Nothing is mounted as verified that is not: an image without the digest that it must have, and
+/// Mounts it, or says why not; `room` is a place for a mount that is hidden again. Nothing is mounted as verified that is not: an image without the digest that it must have, and
 /// a kernel that cannot hold objects to theirs, are errors.
 #[inline(never)]
-pub fn composefs(source: &ComposefsSource, target: &str, attributes: Attributes) -> Result<(), Reason> {
+pub fn composefs(source: &ComposefsSource, target: &str, attributes: Attributes, room: &str) -> Result<(), Reason> {
     let image = open_file(&source.image)?;
     check_digest(source, image.as_fd())?;
     let objects = open_directory(&source.objects)?;
     let mut message = Message::new();
-    file::make_directory(places::COMPOSEFS, 0o700)
-        .map_err(|errno| reason!("{}: {}", places::COMPOSEFS, sys::errno::Explained(errno)))?;
+    file::make_directory(room, 0o700).map_err(|errno| reason!("{}: {}", room, sys::errno::Explained(errno)))?;
     let names = names(image.as_fd(), &mut message).map_err(|error| explain(error, &message))?;
     // Before Linux 6.15 an overlay takes no layer that is mounted nowhere.
-    mount::attach(names.as_fd(), places::COMPOSEFS).map_err(|error| explain(error, ""))?;
+    mount::attach(names.as_fd(), room).map_err(|error| explain(error, ""))?;
     let upper = source.writable.as_ref().map(|(directory, work)| Upper { directory, work });
     let parts = Composefs {
         image: names.as_fd(),
@@ -38,9 +37,9 @@ pub fn composefs(source: &ComposefsSource, target: &str, attributes: Attributes)
         ),
         _ => explain(error, &message),
     });
-    let hidden = mount::unmount_lazily(places::COMPOSEFS);
+    let hidden = mount::unmount_lazily(room);
     made?;
-    hidden.map_err(|errno| reason!("cannot unmount {}: {}", places::COMPOSEFS, sys::errno::Explained(errno)))
+    hidden.map_err(|errno| reason!("cannot unmount {}: {}", room, sys::errno::Explained(errno)))
 }
 
 fn check_digest(source: &ComposefsSource, image: BorrowedFd<'_>) -> Result<(), Reason> {
@@ -72,4 +71,28 @@ fn names(image: BorrowedFd<'_>, message: &mut Message) -> Result<sys::file::Owne
     let options = loop_device::Options { block_size: 4096, read_only: true, auto_clear: true, ..Default::default() };
     let device = loop_device::attach(image, options).map_err(|errno| MountError { call: "LOOP_CONFIGURE", errno })?;
     mount::image("erofs", &loop_device::path(device.number), &mut none, Attributes::NONE, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_must_have_a_digest_and_has_none_is_refused() {
+        let mut source = ComposefsSource {
+            name: "composefs:00".try_into().unwrap(),
+            image: crate::path!("/proc/self/exe"),
+            digest: heapless::Vec::new(),
+            objects: crate::path!("/objects"),
+            verity: false,
+            writable: None,
+        };
+        let image = file::open("/proc/self/exe", file::Access::Read).unwrap();
+        check_digest(&source, image.as_fd()).unwrap();
+        source.digest.resize(32, 0).unwrap();
+        let why = check_digest(&source, image.as_fd()).unwrap_err();
+        let without = "the image /proc/self/exe has no fs-verity, so that nothing verifies it";
+        let never = "the filesystem of the image /proc/self/exe has no fs-verity, so that nothing verifies it";
+        assert!([without, never].contains(&&*why), "{}", &*why);
+    }
 }

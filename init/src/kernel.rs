@@ -141,6 +141,14 @@ impl System for Kernel<'_> {
         })
     }
 
+    fn mount_if_there(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
+        if !file::exists(&mount.target) {
+            log::debug!("there is no {}", mount.target);
+            return Ok(());
+        }
+        self.mount(mount)
+    }
+
     fn unmount(&mut self, target: &str) -> Result<(), Reason> {
         sys::mount::unmount(target).map_err(|errno| reason!("cannot unmount {target}: {}", Explained(errno)))
     }
@@ -171,10 +179,15 @@ impl System for Kernel<'_> {
             | Action::AttachLoop(_)
             | Action::ActivateVerity(_)
             | Action::Mount(_)
+            | Action::MountIfThere(_)
             | Action::CheckRoot { .. }
             | Action::CheckSource { .. }
             | Action::WriteFile { .. } => Ok(()),
         }
+    }
+
+    fn remove(&mut self, path: &str) -> Result<(), Reason> {
+        file::remove(path).map_err(|errno| reason!("cannot remove {path}: {}", Explained(errno)))
     }
 
     fn check_undone(&mut self) -> Result<(), Reason> {
@@ -204,7 +217,7 @@ impl Kernel<'_> {
             Device::Loop(_) => None,
         };
         let number = number.ok_or_else(|| reason!("cannot record the root device: {device} is not there"))?;
-        let link = "/run/systemd/volatile-root";
+        let link = places::VOLATILE_ROOT;
         file::make_directory("/run/systemd", 0o755)
             .and_then(|()| file::link(&path!("/dev/block/{number}"), link))
             .map_err(|errno| reason!("cannot make the link {link}: {}", Explained(errno)))

@@ -6,7 +6,7 @@ use deployment::candidates::{Candidate, Keeper, RootSource};
 use deployment::discoverable::PartitionType;
 use deployment::gpt::{Gpt, RewriteError, rewrite};
 use deployment::ledger::Change;
-use deployment::ledger::file::{self as ledger_file, FILE_SIZE};
+use deployment::ledger::file::{self as ledger_file, FILE_SIZE, LedgerError, LedgerFile};
 use deployment::read::{ReadAt, ReadError};
 use deployment::table::PartitionTable;
 use deployment::vpick::path_after_try;
@@ -112,11 +112,32 @@ impl WriteAt for LedgerMedium {
     }
 }
 
-/// Makes one change in the ledger of a filesystem, with a new file where there is none.
+/// Makes one change in the ledger of a filesystem.
 #[inline(never)]
 fn write_in_file(tree: &MountedTree, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
     let name = candidate.map_or("", |candidate| &candidate.name);
     log::info!("{name}{}{change}", if name.is_empty() { "" } else { ": " });
+    change_file(tree, &mut |ledger| match change {
+        Change::Reboots(count) => {
+            ledger.set_reboots(count);
+            Ok(())
+        }
+        Change::Repair => Ok(()),
+        Change::SpendTry(number) | Change::RefundTry(number) => {
+            // One that is not recorded yet is written down as it was ranked.
+            let ranked = candidate.and_then(|candidate| Some(candidate.record.as_ref()?.entry.attributes));
+            let attributes = ledger.find(name).or(ranked).unwrap_or_else(|| ledger.standing(name).0);
+            // What is recorded of what is gone makes way where there is no room: nothing is known of that here.
+            ledger.set(name, change.apply(number, 0, attributes), &|_| false)
+        }
+    })
+}
+
+/// Changes the ledger of a filesystem and has it on the medium, with a new file where there is none.
+pub fn change_file(
+    tree: &MountedTree,
+    edit: &mut dyn FnMut(&mut LedgerFile) -> Result<(), LedgerError>,
+) -> Result<(), Reason> {
     let failed = |errno| reason!("cannot open the boot ledger {}: {}", ledger_file::PATH, Explained(errno));
     let directory = tree.as_fd();
     let is_new = file::status_beneath(directory, ledger_file::PATH).is_err();
@@ -124,25 +145,23 @@ fn write_in_file(tree: &MountedTree, candidate: Option<&Candidate>, change: Chan
         .and_then(|()| file::open_writable_beneath(directory, ledger_file::PATH, true))
         .map_err(failed)?;
     let medium = LedgerMedium { file: opened };
-    ledger_file::rewrite(&medium, &mut |ledger| match change {
-        Change::Reboots(count) => {
-            ledger.set_reboots(count);
-            Ok(())
-        }
-        Change::Repair => Ok(()),
-        Change::SpendTry(number) | Change::RefundTry(number) => {
-            let (attributes, _) = ledger.standing(name);
-            // What is recorded of what is gone makes way where there is no room: nothing is known of that here.
-            ledger.set(name, change.apply(number, 0, attributes), &|_| false)
-        }
-    })
-    .map_err(|error| reason!("cannot change the boot ledger {}: {error}", ledger_file::PATH))?;
+    ledger_file::rewrite(&medium, edit)
+        .map_err(|error| reason!("cannot change the boot ledger {}: {error}", ledger_file::PATH))?;
     if is_new {
         file::sync_directory_beneath(directory, ledger_file::FOLDER)
             .and_then(|()| file::sync_directory_beneath(directory, "."))
             .map_err(failed)?;
     }
     Ok(())
+}
+
+/// Renames a file and has that on the medium.
+pub fn rename(tree: &MountedTree, from: &str, to: &str) -> Result<(), Reason> {
+    let folder = to.rsplit_once('/').map_or(".", |(folder, _)| folder);
+    file::rename_beneath(tree.as_fd(), from, to)
+        .map_err(|errno| reason!("cannot rename {from} to {to}: {}", Explained(errno)))?;
+    file::sync_directory_beneath(tree.as_fd(), folder)
+        .map_err(|errno| reason!("cannot write out that {from} is called {to}: {}", Explained(errno)))
 }
 
 /// Writes a try down in the name of the deployment's own file, or takes it back. What has the new name already stays as it
@@ -160,11 +179,7 @@ fn write_in_name(tree: &MountedTree, candidate: Option<&Candidate>, change: Chan
         Change::Repair | Change::Reboots(_) => return Ok(()),
     };
     log::info!("{name}: rename {from} to {to}");
-    let folder = to.rsplit_once('/').map_or(".", |(folder, _)| folder);
-    file::rename_beneath(tree.as_fd(), from, to)
-        .map_err(|errno| reason!("cannot rename {from} to {to}: {}", Explained(errno)))?;
-    file::sync_directory_beneath(tree.as_fd(), folder)
-        .map_err(|errno| reason!("cannot write out that {from} is called {to}: {}", Explained(errno)))
+    rename(tree, from, to)
 }
 
 #[cfg(test)]

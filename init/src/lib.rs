@@ -6,15 +6,16 @@
 #[cfg(test)]
 extern crate std;
 
-/// Whether deployments inside filesystems are looked for (the feature `sysroots`).
-pub const SYSROOTS: bool = cfg!(feature = "sysroots");
+/// Whether deployments inside filesystems are looked for (the feature `sysroots`). Code that serves them alone is left out
+/// otherwise.
+pub const SYSROOTS: bool = !deployment::candidates::SYSROOT_KINDS.is_empty();
 
 pub mod attempt;
 pub mod boot;
 mod choice;
 mod coldplug;
 mod command_line;
-mod composefs;
+pub mod composefs;
 mod disk;
 mod early;
 mod efi;
@@ -24,7 +25,7 @@ mod handoff;
 mod history;
 pub mod json;
 mod kernel;
-mod ledger;
+pub mod ledger;
 mod load;
 mod log;
 pub mod look;

@@ -2,7 +2,7 @@
 //! candidate is tried, so that all of them are ranked in one list.
 
 use boot_config::Config;
-use deployment::candidates::{self, DeviceSource, Keeper, Look};
+use deployment::candidates::{self, Candidate, DeviceSource, Keeper, Look};
 use deployment::ledger::MAX_REBOOTS;
 use deployment::ledger::file::{self, FILE_SIZE, LedgerFile};
 use deployment::tree::{Tree, TreeError};
@@ -28,12 +28,11 @@ pub fn look_into_all<'a, B: Boot<'a>>(
     let (mut why, mut note) = (None, None);
     for (number, device) in (0..).zip(selection.sysroots.clone()) {
         if let Err(reason) = look_into(config, selection, plan, boot, &device, number, &mut note) {
-            log::error!("/dev/{} is not looked into: {reason}", device.device);
-            boot.passed_over(&device.device, &reason);
+            boot.degraded(reason!("no deployment was looked for in /dev/{}: {reason}", device.device));
             why = Some(reason);
         }
     }
-    if selection.candidates.is_empty() && !selection.sysroots.is_empty() {
+    if selection.candidates.iter().all(Candidate::is_barred) && !selection.sysroots.is_empty() {
         selection.nothing_found = why.or(note).or_else(|| Some(reason!("{NOTHING}")));
     }
 }
@@ -61,7 +60,7 @@ fn look_into<'a, B: Boot<'a>>(
     let look = Look { config, tree, initramfs: boot.initramfs(), device };
     let mut notes = Notes::new();
     candidates::look_into(&look, number, &ledger, &mut selection.candidates, &mut |what, why| {
-        log::info!("{what} is no candidate: {why}");
+        log::info!("{what} does not boot: {why}");
         // More of them than there is room for are in the log.
         let _ = notes.push((crate::text::clipped(format_args!("{what}")), Reason::of(why)));
     });

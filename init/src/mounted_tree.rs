@@ -75,7 +75,8 @@ impl Tree for MountedTree {
             Kind::Link => FileKind::Link,
             Kind::Other => FileKind::Other,
         };
-        Ok(Status { kind, size: status.size, device: status.device, inode: status.inode })
+        let sys::file::Status { size, device, inode, modified, .. } = status;
+        Ok(Status { kind, size, device, inode, modified })
     }
 
     fn verity_digest(&self, path: &str, digest: &mut [u8; 64]) -> Result<usize, TreeError> {

@@ -49,7 +49,9 @@ pub fn mount(mount: &Mount<'_>, source: Option<&str>) -> Result<(), Reason> {
     let attributes = attributes.fold(Attributes::NONE, |all, (_, attribute)| all.with(*attribute));
     match &mount.source {
         Source::Bind { directory } => return bind(directory, &mount.target, attributes),
-        Source::Composefs(source) if SYSROOTS => return composefs(source, &mount.target, attributes),
+        Source::Composefs(source) if SYSROOTS => {
+            return composefs(source, &mount.target, attributes, places::COMPOSEFS);
+        }
         Source::Filesystem { .. } | Source::Tmpfs { .. } | Source::Overlay { .. } | Source::Composefs(_) => {}
     }
     let mut options = String::<OPTIONS_CAPACITY>::new();

@@ -1,7 +1,7 @@
 //! What must be true of the new root before it is handed over.
 
 use sys::errno::Explained;
-use sys::file::{self, AsFd, BorrowedFd, Kind, Links};
+use sys::file::{self, Access, AsFd, BorrowedFd, Kind, Links};
 
 use crate::text::{self, Path, Reason};
 use crate::{path, reason};
@@ -79,7 +79,7 @@ pub fn check_directory(root: &str, path: &str) -> Result<(), Reason> {
 /// The path, if it is a program that can be started.
 fn executable(root: BorrowedFd<'_>, path: &str) -> Result<Path, Reason> {
     match kind_of(root, path) {
-        Ok((Kind::File, mode)) if mode & EXECUTABLE != 0 => Ok(text::path(path)),
+        Ok((Kind::File, mode)) if mode & EXECUTABLE != 0 => can_be_opened(root, path).map(|()| text::path(path)),
         Ok((Kind::File, mode)) => Err(reason!("it is not executable (mode {mode:04o})")),
         Ok(_) => Err(reason!("it is not a regular file")),
         Err(errno) => match link_of(root, path) {
@@ -89,6 +89,13 @@ fn executable(root: BorrowedFd<'_>, path: &str) -> Result<Path, Reason> {
             None => Err(reason!("{}", Explained(errno))),
         },
     }
+}
+
+/// Opens a file. A composefs verifies that it is the one that the image means when it is opened, and not before.
+fn can_be_opened(root: BorrowedFd<'_>, path: &str) -> Result<(), Reason> {
+    let found = file::open_beneath(root, path, Links::FollowInside);
+    let opened = found.and_then(|found| file::open(&file::descriptor_path(found.as_fd()), Access::Read));
+    opened.map(|_| ()).map_err(|errno| reason!("it cannot be opened: {}", Explained(errno)))
 }
 
 /// What is at `path` in the root, links followed but never out of it.

@@ -14,6 +14,8 @@ pub const SYSROOTS: &str = "/run/surefoot/sysroot";
 pub const COMPOSEFS: &str = "/run/surefoot/composefs";
 /// The root image where `/` is something laid over it.
 pub const IMAGE: &str = "/run/surefoot/image";
+/// The link that tells systemd the device of `/`, where `/` does not show it (systemd.volatile=, composefs).
+pub const VOLATILE_ROOT: &str = "/run/systemd/volatile-root";
 /// The report of this boot.
 pub const REPORT: &str = "/run/surefoot/boot.json";
 /// The name of the deployment that booted, alone.

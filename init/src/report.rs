@@ -11,10 +11,10 @@ use heapless::{String, Vec};
 use sys::errno::Explained;
 use sys::file::{self, Access, AsFd, BorrowedFd, OwnedFd};
 
-use crate::choice::Choice;
+use crate::choice::{self, Choice};
 use crate::execute::NewRoot;
 use crate::json::Json;
-use crate::plan::{Action, Options, Plan};
+use crate::plan::{Action, Options, Plan, Source};
 use crate::text::Reason;
 use crate::{log, places, reason};
 
@@ -37,11 +37,23 @@ struct Failure {
     reason: Reason,
 }
 
+/// What a boot came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Booted<'b, 'a> {
+    /// The root that is handed over.
+    pub root: &'b NewRoot<'b, 'a>,
+    /// What it was made for.
+    pub candidate: &'b Candidate,
+    /// That and all other candidates, in their order, with those that the ledger bars.
+    pub all: &'b [Candidate],
+}
+
 /// What is worth knowing of this boot, as it comes to light.
 #[derive(Debug, Default)]
 pub struct Report {
     timeline: Vec<(&'static str, Duration), MAX_EVENTS>,
     failures: Vec<Failure, MAX_FAILURES>,
+    passed_over: Vec<Failure, MAX_FAILURES>,
     degraded: Vec<Reason, MAX_NOTES>,
     insecure: Vec<Reason, MAX_NOTES>,
     pub(crate) choice: Choice,
@@ -60,6 +72,12 @@ impl Report {
         let _ = self.failures.push(Failure { name, reason: reason.clone() });
     }
 
+    /// Notes that something that looks like a deployment does not boot.
+    pub fn passed_over(&mut self, name: &str, reason: &Reason) {
+        let name = crate::text::clipped(format_args!("{name}"));
+        let _ = self.passed_over.push(Failure { name, reason: reason.clone() });
+    }
+
     /// Notes, and says, that the machine comes up with less than was asked for.
     pub fn degraded(&mut self, reason: Reason) {
         log::warn!("DEGRADED: {reason}");
@@ -74,33 +92,30 @@ impl Report {
 
     /// Writes the report and the deployment's name to `/run/surefoot`.
     #[inline(never)]
-    pub fn write(&self, root: &NewRoot<'_, '_>, unknown: &[UnknownKey<'_>]) -> Result<(), Reason> {
+    pub fn write(&self, booted: &Booted<'_, '_>, unknown: &[UnknownKey<'_>]) -> Result<(), Reason> {
         let failed = |path: &str| reason!("cannot write {path}: the report of this boot is incomplete");
-        let plan = root.plan();
-        file::create(places::DEPLOYMENT, plan.deployment.as_bytes())
+        file::create(places::DEPLOYMENT, booted.root.plan().deployment.as_bytes())
             .map_err(|errno| reason!("cannot write {}: {}", places::DEPLOYMENT, Explained(errno)))?;
         let out = FileWriter::create(places::REPORT).map_err(|_| failed(places::REPORT))?;
         let mut json = Json::new(out);
-        self.document(&mut json, root, unknown).map_err(|_| failed(places::REPORT))?;
+        self.document(&mut json, booted, unknown).map_err(|_| failed(places::REPORT))?;
         json.finish().flush().map_err(|_| failed(places::REPORT))
     }
 
     /// The candidates that did not boot.
     pub(crate) fn failures<W: Write>(&self, json: &mut Json<W>) -> fmt::Result {
-        json.array("failed", |json| {
-            self.failures.iter().try_for_each(|failure| {
-                json.element(|json| {
-                    json.member("name", &failure.name)?;
-                    json.member("reason", &failure.reason)
-                })
-            })
-        })
+        named_reasons(json, "failed", &self.failures)
+    }
+
+    /// Whether a candidate was tried and failed.
+    pub(crate) fn has_failed(&self, candidate: &Candidate) -> bool {
+        self.failures.iter().any(|failure| *failure.name == *candidate.name)
     }
 
     /// Notes which candidate boots, after those that failed.
-    pub(crate) fn chose(&mut self, config: &Config<'_>, facts: &Facts, candidate: &Candidate) {
+    pub fn chose(&mut self, config: &Config<'_>, facts: &Facts, candidate: &Candidate, all: &[Candidate]) {
         let failure = self.failures.first().map(|failure| (&*failure.name, &*failure.reason));
-        self.choice.made(config, facts, candidate, failure);
+        self.choice.made(config, facts, candidate, all, failure);
     }
 
     /// Writes the document alone.
@@ -108,9 +123,10 @@ impl Report {
     pub fn document<W: Write>(
         &self,
         json: &mut Json<W>,
-        root: &NewRoot<'_, '_>,
+        booted: &Booted<'_, '_>,
         unknown: &[UnknownKey<'_>],
     ) -> fmt::Result {
+        let Booted { root, candidate, all } = booted;
         let plan = root.plan();
         json.element(|json| {
             json.number("schema", SCHEMA)?;
@@ -122,12 +138,23 @@ impl Report {
             json.member("kernel", sys::process::kernel_release::<128>())?;
             json.object("deployment", |json| {
                 deployment(json, plan)?;
-                self.choice.slot(json)
+                choice::place(json, candidate)?;
+                self.choice.slot(json)?;
+                choice::ledger(json, candidate, true)
             })?;
             self.choice.slots(json)?;
+            json.array("deployments", |json| {
+                all.iter().try_for_each(|one| {
+                    let tried = one.name == candidate.name || self.has_failed(one);
+                    json.element(|json| choice::row(json, one, tried))
+                })
+            })?;
             self.choice.fallback(json)?;
             json.member("init", root.init())?;
             self.failures(json)?;
+            if !self.passed_over.is_empty() {
+                named_reasons(json, "passed_over", &self.passed_over)?;
+            }
             json.array("mounts", |json| mounts(json, plan))?;
             json.array("degraded", |json| self.degraded.iter().try_for_each(|reason| json.text(reason)))?;
             json.array("insecure", |json| self.insecure.iter().try_for_each(|reason| json.text(reason)))?;
@@ -151,6 +178,17 @@ impl Report {
     }
 }
 
+fn named_reasons<W: Write>(json: &mut Json<W>, member: &str, list: &[Failure]) -> fmt::Result {
+    json.array(member, |json| {
+        list.iter().try_for_each(|Failure { name, reason }| {
+            json.element(|json| {
+                json.member("name", name)?;
+                json.member("reason", reason)
+            })
+        })
+    })
+}
+
 fn deployment<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
     json.member("name", &plan.deployment)?;
     plan.kind.map_or(Ok(()), |kind| json.member("kind", kind))?;
@@ -159,7 +197,21 @@ fn deployment<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
     plan.steps.iter().try_for_each(|step| match &step.action {
         Action::ActivateVerity(device) => verity(device),
         _ => Ok(()),
-    })
+    })?;
+    let composefs = plan.mounts().find_map(|mount| match &mount.source {
+        Source::Composefs(source) if !source.digest.is_empty() => Some(Hex(&source.digest)),
+        _ => None,
+    });
+    composefs.map_or(Ok(()), |digest| json.member("digest", digest))
+}
+
+/// Bytes as lowercase hexadecimal digits.
+struct Hex<'b>(&'b [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 fn hash_name(device: &str) -> &'static str {
@@ -168,7 +220,12 @@ fn hash_name(device: &str) -> &'static str {
 
 /// The mounts that were made, as the running system sees them.
 fn mounts<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
-    plan.mounts().try_for_each(|mount| {
+    let mut made = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Mount(mount) => Some(mount),
+        Action::MountIfThere(mount) if file::exists(&mount.target) => Some(mount),
+        _ => None,
+    });
+    made.try_for_each(|mount| {
         json.element(|json| {
             json.member("source", &mount.source)?;
             json.member("target", in_new_root(&mount.target))?;

@@ -2,17 +2,20 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod cli;
+mod deployments;
 mod disk_image;
 mod error;
 mod explain;
 mod initramfs;
 mod ledger;
 mod manual;
+mod mounts;
 mod notice;
 mod output;
 mod slots;
 mod stage;
 mod status;
+mod tree;
 mod utc;
 mod verity;
 

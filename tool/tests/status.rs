@@ -30,7 +30,8 @@ fn a_report_is_shown_without_colour_in_a_pipe() {
 
 #[test]
 fn json_is_passed_through_as_it_is_with_the_slots_added() {
-    let now = r#","now":{"disk":null,"slots_from":null,"slots":[],"history":[]}}"#;
+    let now =
+        r#","now":{"disk":null,"slots_from":null,"slots":[],"deployments_from":null,"deployments":[],"history":[]}}"#;
     let expected = REPORT.trim_end().strip_suffix('}').unwrap().to_owned() + now + "\n";
     assert_eq!(status(&["--json"], Some(REPORT)), (Some(0), expected, String::new()));
 }

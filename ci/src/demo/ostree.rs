@@ -87,9 +87,17 @@ impl Machine {
     /// # Errors
     /// What did not hold, with the console's last lines.
     pub fn check(&self, name: &str, words: &str) -> Result<Vec<String>> {
+        self.check_without_word(name, &format!("{} {words}", self.deployment()?.word()))
+    }
+
+    /// The same where no word of ostree's names the deployment.
+    ///
+    /// # Errors
+    /// What did not hold, with the console's last lines.
+    pub fn check_without_word(&self, name: &str, words: &str) -> Result<Vec<String>> {
         let scratch = TempDir::new_in(paths::cache())?;
         let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
-        let vm = self.vm(name, &format!("{} {words} surefoot-demo.check", self.deployment()?.word()));
+        let vm = self.vm(name, &format!("{words} surefoot-demo.check"));
         judge(&vm.drive(Drive::new(&disk)).run()?, End::PoweredOff, "done")
     }
 

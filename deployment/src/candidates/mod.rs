@@ -5,12 +5,14 @@
 //! listed in [`SYSROOT_KINDS`]. [`rank`] puts all of them in one order.
 
 mod btrfs;
+mod composefs;
 mod configured;
 mod error;
 #[cfg(test)]
 mod example;
 mod image;
 mod name;
+mod ostree;
 pub mod rank;
 pub mod recipe;
 mod record;
@@ -30,7 +32,7 @@ pub use error::{CandidateError, MAX_MISSING, Missing, MissingDevice, Refusal, Ro
 pub use name::{CandidateName, MAX_CANDIDATE_NAME};
 pub use rank::candidates;
 pub use recipe::{Base, Part, Place, Recipe, Refused};
-pub use record::{Keeper, Record, Standing};
+pub use record::{Keeper, Record, SPENT, Standing};
 pub use slot::{judge, slot_disk};
 pub use state::state_device;
 pub use sysroot::{Look, MAX_SYSROOTS, SYSROOT_KINDS, Sysroots, TreeSource, look_into, sysroots};
@@ -40,7 +42,8 @@ pub const MAX_CANDIDATES: usize = 16;
 /// The candidates of one boot, best first.
 pub type Candidates = Vec<Candidate, MAX_CANDIDATES>;
 
-/// A deployment that may boot: everything that it needs was found.
+/// A deployment that may boot: everything that it needs was found. The boot ledger may still keep it from booting
+/// ([`Standing::Barred`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// What it is called in messages and reports. It names no file.
@@ -208,6 +211,17 @@ impl Candidate {
     /// Whether it is tried only when nothing else is left.
     pub fn is_last_good(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.standing == Standing::LastGood)
+    }
+
+    /// Whether it is listed only, and never tried.
+    pub fn is_barred(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| matches!(record.standing, Standing::Barred(_)))
+    }
+
+    /// Whether it was tried as often as it may be, and would have come before `other` otherwise.
+    pub fn was_first_choice_before(&self, other: &Self) -> bool {
+        let spent = self.record.as_ref().is_some_and(|record| record.standing == Standing::Barred(SPENT));
+        spent && rank::is_preferred(self, other)
     }
 
     /// The disk that it lies on.

@@ -28,17 +28,27 @@ pub fn candidates<'a>(config: &Config<'a>, facts: &Facts) -> Result<Candidates, 
     Ok(candidates)
 }
 
-/// Last good, unproven, priority, order: what decides, most important first.
-type Rank = (bool, bool, Reverse<u8>, Order);
+/// Barred, last good, unproven, priority, order: what decides, most important first.
+type Rank = (bool, bool, bool, Reverse<u8>, Order);
 
 /// Where a candidate comes: the smallest is the first. To fall back on, a good one comes before one that is yet to be
 /// proven.
 fn rank(candidate: &Candidate, fallback: bool) -> Rank {
+    let attributes = attributes(candidate);
+    let unproven = fallback && !attributes.successful();
+    (candidate.is_barred(), candidate.is_last_good(), unproven, Reverse(attributes.priority()), candidate.order)
+}
+
+fn attributes(candidate: &Candidate) -> Attributes {
     // What the command line names needs no ledger: where others may be tried as well, it is the first choice.
     let named = Attributes::default().with_priority(MAX_PRIORITY).with_successful(true);
-    let attributes = candidate.record.as_ref().map_or(named, |record| record.entry.attributes);
-    let unproven = fallback && !attributes.successful();
-    (candidate.is_last_good(), unproven, Reverse(attributes.priority()), candidate.order)
+    candidate.record.as_ref().map_or(named, |record| record.entry.attributes)
+}
+
+/// Whether a candidate would come before another one, if both could boot.
+pub(super) fn is_preferred(candidate: &Candidate, other: &Candidate) -> bool {
+    let place = |candidate: &Candidate| (Reverse(attributes(candidate).priority()), candidate.order);
+    place(candidate) < place(other)
 }
 
 /// Puts the candidates in the order in which they are tried: the best one first, then what the machine falls back to.

@@ -91,6 +91,15 @@ pub enum Part<'p> {
         /// That mount's flags.
         flags: MountFlags,
     },
+    /// As [`Part::Bind`], unless the root has no such target: then it does without.
+    OptionalBind {
+        /// The directory.
+        directory: Place<'p>,
+        /// Where else.
+        target: Place<'p>,
+        /// That mount's flags.
+        flags: MountFlags,
+    },
     /// A writable layer over a directory.
     Overlay {
         /// The directory.

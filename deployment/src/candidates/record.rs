@@ -37,7 +37,12 @@ pub enum Standing {
     Bootable,
     /// The ledger does not let it boot any more, but it was good once: it is tried when nothing else is left.
     LastGood,
+    /// The ledger does not let it boot; why. It is listed so that it is known what there is, and never tried.
+    Barred(&'static str),
 }
+
+/// Why a deployment is barred that was tried as often as it may be.
+pub const SPENT: &str = "its tries are spent";
 
 impl fmt::Display for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,7 +70,7 @@ pub fn standing(attributes: Attributes, counted: bool) -> Result<Standing, &'sta
     if attributes.once_good() {
         return Ok(Standing::LastGood);
     }
-    Err(if attributes.priority() == 0 { "its priority is 0" } else { "its tries are spent" })
+    Err(if attributes.priority() == 0 { "its priority is 0" } else { SPENT })
 }
 
 impl fmt::Display for Record {

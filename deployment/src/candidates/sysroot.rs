@@ -9,8 +9,8 @@ use heapless::{String, Vec};
 use super::error::{CandidateError, MissingDevice, Refusal, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
-    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Trust, btrfs, image, name, rank,
-    record, slot, state_device,
+    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Standing, Trust, btrfs, composefs,
+    image, name, ostree, rank, record, slot, state_device,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts, Name};
@@ -52,7 +52,11 @@ pub struct SysrootKind {
 }
 
 /// Every kind, the preferred one first.
-pub const SYSROOT_KINDS: &[SysrootKind] = &[
+pub const SYSROOT_KINDS: &[SysrootKind] = if cfg!(feature = "sysroots") { ALL } else { &[] };
+
+const ALL: &[SysrootKind] = &[
+    ostree::OSTREE,
+    composefs::KIND,
     btrfs::BTRFS,
     image::IMAGE,
     #[cfg(test)]
@@ -88,7 +92,7 @@ pub fn kind_of(candidate: &Candidate) -> Option<&'static SysrootKind> {
 #[inline(never)]
 pub fn sysroots<'a>(config: &Config<'a>, facts: &Facts) -> Result<Sysroots, CandidateError<'a>> {
     let mut found = Sysroots::new();
-    if !config.wants_sysroots() {
+    if SYSROOT_KINDS.is_empty() || !config.wants_sysroots() {
         return Ok(found);
     }
     if let Some(DeploymentChoice::Named { kind, .. }) = config.deployment
@@ -156,7 +160,7 @@ fn is_the_one_meant<'a>(facts: &Facts, device: &BlockDevice) -> Result<bool, Can
     }
 }
 
-/// Adds the deployments of every kind that lie in a filesystem. `note` is told of each one that is passed over, and why.
+/// Adds the deployments of every kind that lie in a filesystem. `note` is told of each one that does not boot, and why.
 #[inline(never)]
 pub fn look_into(
     look: &Look<'_>,
@@ -232,10 +236,10 @@ impl Finder<'_> {
         let Ok(place) = String::try_from(offer.place) else {
             return (self.note)(&name, format_args!("its path is longer than MAX_PLACE allows, {MAX_PLACE} bytes"));
         };
-        let record = match self.record(&name, offer) {
-            Ok(record) => record,
-            Err(why) => return (self.note)(&name, format_args!("{why}")),
-        };
+        let record = self.record(&name, offer);
+        if let Standing::Barred(why) = record.standing {
+            (self.note)(&name, format_args!("{why}"));
+        }
         let DeviceSource { device, filesystem } = self.look.device;
         let source = TreeSource { sysroot: self.order.sysroot, device: device.clone(), filesystem: *filesystem, place };
         let root = RootSource::Tree(source);
@@ -251,8 +255,13 @@ impl Finder<'_> {
         (self.note)(what, why);
     }
 
-    fn record(&self, name: &str, offer: &Offer<'_>) -> Result<Record, &'static str> {
+    fn record(&self, name: &str, offer: &Offer<'_>) -> Record {
         let (mut attributes, mut counted) = self.ledger.standing(name);
+        // What its kind puts first is an update, if nobody has heard of it yet: it does not stay behind what was put first
+        // when it was not there.
+        if self.order.index == 0 && self.ledger.find(name).is_none() {
+            attributes = attributes.with_priority(self.ledger.highest_priority().max(1));
+        }
         let mut keeper = Keeper::File(self.order.sysroot);
         if let Some(counters @ Counters { left }) = offer.counters {
             let good = counters == Counters::GOOD;
@@ -263,7 +272,7 @@ impl Finder<'_> {
             (attributes, counted) = (attributes.with_priority(MAX_PRIORITY), false);
         }
         let entry = Entry { number: 0, attributes };
-        let standing = record::standing(attributes, counted)?;
-        Ok(Record { keeper, entry, standing, counted })
+        let standing = record::standing(attributes, counted).unwrap_or_else(Standing::Barred);
+        Record { keeper, entry, standing, counted }
     }
 }

@@ -146,11 +146,11 @@ impl fmt::Display for RepositoryError<'_> {
                 write!(
                     f,
                     "has the algorithm {}; known are fsverity-sha256-12 and fsverity-sha512-12",
-                    name.escape_debug()
+                    name.escape_default()
                 )
             }
-            Self::Feature(name) => write!(f, "needs the feature {}, which is not known", name.escape_debug()),
-            Self::Link(text) => write!(f, "is a link to {}, not to the object of its own name", text.escape_debug()),
+            Self::Feature(name) => write!(f, "needs the feature {}, which is not known", name.escape_default()),
+            Self::Link(text) => write!(f, "is a link to {}, not to the object of its own name", text.escape_default()),
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::gpt::{Attributes, EntryMut};
 pub enum Change {
     /// Nothing: a damaged copy of the table is made again from the sound one.
     Repair,
-    /// The slot with this number is about to be tried. One that has booted well keeps its tries.
+    /// The slot with this number, or the deployment without one (0), is about to be tried. One that has booted well keeps
+    /// its tries.
     SpendTry(u32),
     /// The try that the slot with this number was charged is given back: it was not at fault.
     RefundTry(u32),
@@ -61,6 +62,8 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Repair => f.write_str("repair the damaged copy of the partition table"),
+            Self::SpendTry(0) => f.write_str("write down a try"),
+            Self::RefundTry(0) => f.write_str("give back the try"),
             Self::SpendTry(number) => write!(f, "write down a try of partition {number}"),
             Self::RefundTry(number) => write!(f, "give back the try of partition {number}"),
             Self::Reboots(0) => f.write_str("forget the automatic reboots"),

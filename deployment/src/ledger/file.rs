@@ -156,6 +156,7 @@ impl LedgerFile {
 
     /// What is written down of a deployment.
     pub fn find(&self, name: &str) -> Option<Attributes> {
+        let name = recorded(name);
         self.records().find(|(known, _)| *known == name).map(|(_, attributes)| attributes)
     }
 
@@ -171,6 +172,11 @@ impl LedgerFile {
         let in_use = self.is_in_use();
         let new = Attributes::default().with_priority(1).with_tries(TRIES);
         self.find(name).map_or((new, in_use), |attributes| (attributes, true))
+    }
+
+    /// The highest priority that is recorded; 0 where nothing is.
+    pub fn highest_priority(&self) -> u8 {
+        self.records().map(|(_, attributes)| attributes.priority()).max().unwrap_or(0)
     }
 
     fn places(&self) -> impl Iterator<Item = (usize, &str, Attributes)> {

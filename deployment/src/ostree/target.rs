@@ -61,11 +61,7 @@ impl<'a> BootLink<'a> {
 
     /// Reads `text`, to which the link `ostree/boot.V` of the sysroot leads: `boot.V.M`. Gives M, which is 0 or 1.
     pub fn sub_version<'t>(&self, text: &'t str) -> Result<u8, TargetError<'t>> {
-        let version = text.strip_prefix("boot.").and_then(|rest| rest.split_once('.'));
-        let sub_version = version
-            .filter(|(version, _)| version_digit(version) == Some(self.boot_version))
-            .and_then(|(_, sub_version)| version_digit(sub_version));
-        sub_version.ok_or(TargetError { subject: Subject::BootDirectory, text, why: Why::Shape })
+        sub_version(self.boot_version, text)
     }
 
     /// The path of this link without a link on the way, for the M that [`BootLink::sub_version`] gave.
@@ -82,6 +78,16 @@ impl<'a> BootLink<'a> {
             Err(TargetError { subject: Subject::Deployment, text, why: Why::OtherOs })
         }
     }
+}
+
+/// Reads `text`, to which the link `ostree/boot.V` of the sysroot leads, for the V that is `boot_version`: `boot.V.M`. Gives
+/// M, which is 0 or 1.
+pub fn sub_version(boot_version: u8, text: &str) -> Result<u8, TargetError<'_>> {
+    let version = text.strip_prefix("boot.").and_then(|rest| rest.split_once('.'));
+    let sub_version = version
+        .filter(|(version, _)| version_digit(version) == Some(boot_version))
+        .and_then(|(_, sub_version)| version_digit(sub_version));
+    sub_version.ok_or(TargetError { subject: Subject::BootDirectory, text, why: Why::Shape })
 }
 
 /// A [`BootLink`] where it lies on the disk; its [`Display`](fmt::Display) is the path from the root of the sysroot.
@@ -113,11 +119,16 @@ pub struct Deployment<'a> {
 impl<'a> Deployment<'a> {
     /// Reads the text of a boot link: `../../../deploy/OS/deploy/CSUM.SERIAL`.
     pub fn from_link(text: &'a str) -> Result<Self, TargetError<'a>> {
-        Self::read(text).map_err(|why| TargetError { subject: Subject::Deployment, text, why })
+        Self::read(text, "../../../deploy/").map_err(|why| TargetError { subject: Subject::Deployment, text, why })
     }
 
-    fn read(text: &'a str) -> Result<Self, Why> {
-        let rest = text.strip_prefix("../../../deploy/").ok_or(Why::Shape)?;
+    /// Reads the path of a deployment's directory, as its [`Display`](fmt::Display) writes it.
+    pub fn from_path(path: &'a str) -> Result<Self, TargetError<'a>> {
+        Self::read(path, "ostree/deploy/").map_err(|why| TargetError { subject: Subject::Directory, text: path, why })
+    }
+
+    fn read(text: &'a str, before: &str) -> Result<Self, Why> {
+        let rest = text.strip_prefix(before).ok_or(Why::Shape)?;
         let (os, rest) = rest.split_once('/').ok_or(Why::Shape)?;
         let name = rest.strip_prefix("deploy/").ok_or(Why::Shape)?;
         let (checksum, serial) = name.split_once('.').ok_or(Why::Shape)?;
@@ -184,6 +195,8 @@ pub enum Subject {
     BootDirectory,
     /// The text of a boot link.
     Deployment,
+    /// The path of a deployment.
+    Directory,
 }
 
 /// Why a text leads to no deployment.
@@ -226,6 +239,7 @@ impl fmt::Display for TargetError<'_> {
             Subject::BootLink => ("ostree=", "/ostree/boot.[01]/OS/CHECKSUM/SERIAL"),
             Subject::BootDirectory => ("the link of the boot version leads to ", "boot.[01].[01] of the same version"),
             Subject::Deployment => ("the boot link leads to ", "../../../deploy/OS/deploy/CHECKSUM.SERIAL"),
+            Subject::Directory => ("", "ostree/deploy/OS/deploy/CHECKSUM.SERIAL"),
         };
         let text = self.text.as_bytes();
         write!(f, "{before}{}: ", text.get(..SHOWN).unwrap_or(text).escape_ascii())?;

@@ -20,6 +20,7 @@ enum Node {
 pub(crate) struct Fixture {
     nodes: BTreeMap<String, Node>,
     default_subvolume: Option<String>,
+    modified: BTreeMap<String, u64>,
     /// The paths of subvolumes, with whether they are marked read-only.
     subvolumes: BTreeMap<String, bool>,
 }
@@ -61,6 +62,12 @@ impl Fixture {
     pub(crate) fn without(mut self, path: &str) -> Self {
         let below = std::format!("{path}/");
         self.nodes.retain(|known, _| known != path && !known.starts_with(&below));
+        self
+    }
+
+    /// With something that last changed then.
+    pub(crate) fn modified(mut self, path: &str, seconds: u64) -> Self {
+        self.modified.insert(path.to_string(), seconds);
         self
     }
 
@@ -152,7 +159,8 @@ impl Tree for Fixture {
             Node::Other => (FileKind::Other, 0),
         };
         let inode = self.nodes.keys().position(|known| known == path).map_or(2, |index| index as u64 + 11);
-        Ok(Status { kind, size: size as u64, device: 0xfe02, inode })
+        let modified = self.modified.get(path).copied().unwrap_or_default();
+        Ok(Status { kind, size: size as u64, device: 0xfe02, inode, modified })
     }
 
     fn verity_digest(&self, path: &str, digest: &mut [u8; 64]) -> Result<usize, TreeError> {
@@ -191,6 +199,7 @@ fn it_behaves_as_a_mounted_filesystem_does() {
         .subvolume("s", true)
         .default_is("s")
         .file("gone/x", "")
+        .modified("a", 7)
         .without("gone");
     let tree: &dyn Tree = &tree;
     let mut buffer = [0; 8];
@@ -208,6 +217,7 @@ fn it_behaves_as_a_mounted_filesystem_does() {
     assert_eq!((tree.default_subvolume(&mut buffer), tree.is_read_only_subvolume("s")), (Ok("s"), Ok(true)));
     assert_eq!(tree.is_read_only_subvolume("a"), Err(TreeError::WrongKind));
     assert!(tree.has_directory("a") && !tree.has_directory("d") && !tree.has_directory("gone"));
+    assert_eq!(["a", "s"].map(|path| tree.status(path).unwrap().modified), [7, 0]);
     let mut names = Vec::new();
     tree.list("a", &mut |name| {
         names.push(name.to_string());

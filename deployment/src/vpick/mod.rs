@@ -186,6 +186,12 @@ impl Image<'_> {
         self.with_counters(Some(self.counters.map_or(none, |counters| Counters { left: 0, ..counters })))
     }
 
+    /// Its name once it may be tried this often, with as many tries done as before. An image without counters keeps its
+    /// name.
+    pub fn with_tries(&self, left: u32) -> Result<FileName, NameTooLong> {
+        self.with_counters(self.counters.map(|counters| Counters { left, ..counters }))
+    }
+
     #[inline(never)]
     fn with_counters(&self, counters: Option<Counters>) -> Result<FileName, NameTooLong> {
         let mut name = FileName::new();

@@ -82,7 +82,7 @@ impl Boot<'_> for Machine {
         self.then = Some(emergency);
     }
 
-    fn start(&mut self, root: &NewRoot<'_, '_>, _: &Candidate) -> Result<String, Reason> {
+    fn start(&mut self, root: &NewRoot<'_, '_>, _: &Candidate, _: &[Candidate]) -> Result<String, Reason> {
         Ok(root.plan().deployment.to_string())
     }
 }
@@ -126,6 +126,10 @@ impl System for Machine {
 
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason> {
         if self.fails("modules") && *action == Action::CheckModules { Err(reason!("no modules")) } else { Ok(()) }
+    }
+
+    fn remove(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
     }
 
     fn check_undone(&mut self) -> Result<(), Reason> {
@@ -190,6 +194,16 @@ fn a_try_is_written_down_before_anything_is_set_up() {
     let (ended, machine) = boot("", vec![untested("b", 3), good("a")], 0, Machine::default());
     assert_eq!((ended.as_deref(), machine.then), (Ok("b"), None));
     assert_eq!(machine.log, ["vda: write down a try of partition 2", "set up b"]);
+}
+
+#[test]
+fn what_the_ledger_bars_is_never_tried() {
+    let barred = |name| slot(name, 0, false, Standing::Barred("its tries are spent"));
+    let (ended, machine) =
+        boot("", vec![good("a"), barred("b")], 0, Machine { corrupt: vec!["a"], ..Machine::default() });
+    assert_eq!(ended.unwrap_err(), "corrupt");
+    assert!(!machine.log.contains(&"set up b".to_string()), "{:?}", machine.log);
+    assert_eq!(exhausted("surefoot.on-exhausted=last-good", vec![barred("b")], 3).1, Some(Emergency::Halt));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::plan::{Action, LoopFile, Mount, Plan, Scope, Step, VerityDevice};
 use crate::text::{Path, Reason};
-use crate::{log, reason};
+use crate::{log, places, reason};
 
 /// The one door to the kernel: what a plan can ask of it. Every method can be called again after it failed.
 pub trait System {
@@ -20,12 +20,18 @@ pub trait System {
     fn deactivate_verity(&mut self, name: &str) -> Result<(), Reason>;
     /// Mounts something.
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason>;
+    /// Mounts something, unless its target is not there.
+    fn mount_if_there(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
+        self.mount(mount)
+    }
     /// Unmounts what is at `target`.
     fn unmount(&mut self, target: &str) -> Result<(), Reason>;
     /// Checks that the new root is an operating system, and gives the program to start in it.
     fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason>;
     /// Does what needs no undoing: directories, links and records.
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason>;
+    /// Removes a file or link that a plan made.
+    fn remove(&mut self, path: &str) -> Result<(), Reason>;
     /// Checks that nothing is left of what plans make: neither a mount nor a device.
     fn check_undone(&mut self) -> Result<(), Reason>;
 }
@@ -112,6 +118,7 @@ fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>
         Action::AttachLoop(file) => system.attach_loop(file),
         Action::ActivateVerity(device) => system.activate_verity(device),
         Action::Mount(mount) => system.mount(mount),
+        Action::MountIfThere(mount) => system.mount_if_there(mount),
         Action::CheckRoot { init: wanted } => {
             *init = Some(system.check_root(*wanted)?);
             Ok(())
@@ -128,8 +135,16 @@ fn undo(steps: &[Step<'_>], system: &mut dyn System) {
             Action::AttachLoop(file) => system.detach_loop(file.name),
             Action::ActivateVerity(device) => system.deactivate_verity(device.name),
             Action::Mount(mount) => system.unmount(&mount.target),
-            // Modules stay: the next candidate is likely to want them. Directories and links under /run and on the
-            // state device are made again by whoever comes next.
+            Action::MountIfThere(mount) => {
+                // It may not have been there. The check at the end knows whether it still is.
+                let _ = system.unmount(&mount.target);
+                Ok(())
+            }
+            // What the next candidate does not say of itself must not be said of it.
+            Action::WriteFile { path, .. } => system.remove(path),
+            Action::RecordRootDevice { .. } => system.remove(places::VOLATILE_ROOT),
+            // Modules stay: the next candidate is likely to want them. Directories under /run and on the state device
+            // are made again by whoever comes next.
             _ => Ok(()),
         };
         if let Err(reason) = result {

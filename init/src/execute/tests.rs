@@ -74,6 +74,10 @@ impl System for Recorder {
         self.request(action.to_string())
     }
 
+    fn remove(&mut self, path: &str) -> Result<(), Reason> {
+        self.undo(format!("remove {path}"))
+    }
+
     fn check_undone(&mut self) -> Result<(), Reason> {
         if self.stuck { Err(reason!("stuck")) } else { Ok(()) }
     }
@@ -148,6 +152,34 @@ fn whichever_step_fails_all_before_it_is_undone_in_reverse() {
             let expected: Vec<_> = system.done.iter().rev().filter(is_undone).cloned().collect();
             assert_eq!(system.undone, expected, "{step}");
         }
+    });
+}
+
+#[test]
+fn what_was_told_of_a_candidate_is_not_told_of_the_next_one() {
+    usual("systemd.volatile=overlay", |plan| {
+        let mut plan = plan.clone();
+        let path = crate::path!("/run/told");
+        let told = Action::WriteFile { path, mode: 0o644, content: heapless::Vec::new() };
+        plan.steps.insert(0, Step { action: told, scope: Scope::Candidate }).unwrap();
+        let mut system = Recorder { refused: Some(plan.steps.len() - 1), ..Recorder::default() };
+        execute(&plan, &mut system).unwrap_err();
+        let removed: Vec<_> = system.undone.iter().filter(|what| what.starts_with("remove ")).collect();
+        assert_eq!(removed, ["remove /run/systemd/volatile-root", "remove /run/told"]);
+    });
+}
+
+#[test]
+fn a_mount_that_may_not_be_there_is_undone_like_any_other() {
+    usual("", |plan| {
+        let mut plan = plan.clone();
+        let source = crate::plan::Source::Bind { directory: crate::path!("/elsewhere") };
+        let mount = Mount { source, target: crate::path!("/sysroot/there"), flags: overlay::MountFlags::NONE };
+        plan.steps.insert(0, Step { action: Action::MountIfThere(mount), scope: Scope::Candidate }).unwrap();
+        let mut system = Recorder { refused: Some(2), ..Recorder::default() };
+        execute(&plan, &mut system).unwrap_err();
+        assert_eq!(system.done.first().map(String::as_str), Some("mount /sysroot/there"));
+        assert_eq!(system.undone.last().map(String::as_str), Some("mount /sysroot/there"));
     });
 }
 

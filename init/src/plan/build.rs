@@ -108,7 +108,7 @@ impl<'a> Plan<'a> {
         self.mounts().any(|mount| mount.target == places::STATE && matches!(mount.source, Source::Filesystem { .. }))
     }
 
-    /// The mounts that it makes, in order.
+    /// The mounts that it makes, in order, but for those that want a target which may not be there.
     pub fn mounts(&self) -> impl Iterator<Item = &Mount<'a>> {
         self.steps.iter().filter_map(|step| match &step.action {
             Action::Mount(mount) => Some(mount),

@@ -102,7 +102,7 @@ impl<'a> Parts<'_, '_, 'a> {
     /// The path of a directory that somebody else has written: that no link leads to it is checked first.
     fn checked(&mut self, place: Place<'_>) -> Result<Path, Reason> {
         let path = self.path(place)?;
-        if place.base == Base::Sysroot {
+        if matches!(place.base, Base::Sysroot | Base::Root) {
             self.push(Action::CheckSource { path: path.clone() })?;
         }
         Ok(path)
@@ -119,6 +119,11 @@ impl<'a> Parts<'_, '_, 'a> {
             Part::Bind { directory, target, flags } => {
                 let directory = self.path(directory)?;
                 self.mount(Source::Bind { directory }, target, flags)
+            }
+            Part::OptionalBind { directory, target, flags } => {
+                let source = Source::Bind { directory: self.path(directory)? };
+                let target = self.path(target)?;
+                self.push(Action::MountIfThere(Mount { source, target, flags }))
             }
             Part::Overlay { lower, upper, work, target, flags } => {
                 self.builder.load_module("overlay", true)?;

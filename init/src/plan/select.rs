@@ -124,7 +124,7 @@ pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, R
     if !SYSROOTS && config.wants_sysroots() && !config.wants_slots() {
         return Err(reason!("this surefoot-init was built without deployments in filesystems (the feature sysroots)"));
     }
-    let sysroots = match if SYSROOTS { candidates::sysroots(config, facts) } else { Ok(Sysroots::new()) } {
+    let sysroots = match candidates::sysroots(config, facts) {
         Ok(sysroots) => sysroots,
         Err(CandidateError::Missing(missing)) => {
             let _ = write!(lacking, "{missing}");

@@ -55,6 +55,8 @@ pub enum Action<'a> {
     ActivateVerity(VerityDevice),
     /// Mounts something.
     Mount(Mount<'a>),
+    /// Mounts something, unless there is nothing to mount it on.
+    MountIfThere(Mount<'a>),
     /// Makes a directory; one that exists is fine.
     MakeDirectory {
         /// Where.
@@ -214,7 +216,7 @@ pub enum Source<'a> {
 }
 
 /// The longest name that the mount table shows of a composefs, in bytes.
-pub const COMPOSEFS_NAME_CAPACITY: usize = 144;
+pub const COMPOSEFS_NAME_CAPACITY: usize = 152;
 /// The longest fs-verity digest in bytes (SHA-512).
 pub const MAX_DIGEST: usize = 64;
 
@@ -349,6 +351,7 @@ impl fmt::Display for Action<'_> {
             Self::AttachLoop(file) => write!(f, "{file}"),
             Self::ActivateVerity(device) => write!(f, "{device}"),
             Self::Mount(mount) => write!(f, "{mount}"),
+            Self::MountIfThere(mount) => write!(f, "{mount}, if that directory is there"),
             Self::MakeDirectory { path, mode } => write!(f, "make directory {path} ({mode:04o})"),
             Self::MakeDirectoryLike { model, path } => write!(f, "make directory {path}, like {model}"),
             Self::CheckDirectory { path } => write!(f, "check that the root has the directory {path}"),

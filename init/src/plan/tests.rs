@@ -15,7 +15,9 @@ use deployment::{BlockDevice, Facts, FilesystemKind, Name};
 use super::{Plan, Selection, StateChoice, With, select};
 
 mod btrfs;
+mod composefs;
 mod image;
+mod ostree;
 
 const ROOT: &str = "roothash=0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210";
 const USR: &str = "usrhash=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -106,14 +108,14 @@ fn explain_on(rows: &[Row], cmdline: &str) -> String {
 }
 
 fn planned<'a>(config: &Config<'a>, selection: &Selection<'a>, state: &StateChoice<'a>) -> String {
-    planned_with(config, selection, state, None)
+    planned_in(None, config, selection, state)
 }
 
-fn planned_with<'a>(
+fn planned_in<'a>(
+    look: Option<&Look<'_>>,
     config: &Config<'a>,
     selection: &Selection<'a>,
     state: &StateChoice<'a>,
-    look: Option<&Look<'_>>,
 ) -> String {
     let with = With { look, state, devices: &selection.devices, fallback: false };
     let steps = |candidate: &deployment::Candidate| {

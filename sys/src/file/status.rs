@@ -19,6 +19,8 @@ pub struct Status {
     pub inode: u64,
     /// Length in bytes; of a link, that of the text it holds. Without meaning for [`Kind::Directory`] and [`Kind::Other`].
     pub size: u64,
+    /// When its content last changed, in seconds since 1970.
+    pub modified: u64,
 }
 
 /// Kinds of file that surefoot tells apart.
@@ -53,6 +55,7 @@ impl From<rustix::fs::Stat> for Status {
             device: status.st_dev,
             inode: status.st_ino,
             size: u64::try_from(status.st_size).unwrap_or(0),
+            modified: u64::try_from(status.st_mtime).unwrap_or(0),
         }
     }
 }

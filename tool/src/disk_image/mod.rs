@@ -3,10 +3,11 @@
 mod image;
 
 use std::path::Path;
+use std::rc::Rc;
 
 use deployment::facts::{DiskIdentity, scan_disk};
 use deployment::read::Window;
-use deployment::{DeviceNumber, Facts};
+use deployment::{DeviceNumber, Facts, ReadAt, ReadError};
 
 use crate::error::Error;
 
@@ -30,7 +31,7 @@ pub(crate) struct Reading {
 /// The disks of a machine that has these images for disks.
 #[derive(Debug)]
 pub(crate) struct Disks {
-    images: Vec<DiskImage>,
+    images: Vec<Rc<DiskImage>>,
     facts: Box<Facts>,
 }
 
@@ -56,7 +57,7 @@ impl Disks {
         };
         scan_disk(&mut self.facts, &image, &identity, reading.backup_table)
             .map_err(|full| Error::bad("cannot take all partitions of disk image", path.display(), full))?;
-        self.images.push(image);
+        self.images.push(Rc::new(image));
         Ok(())
     }
 
@@ -66,16 +67,36 @@ impl Disks {
     }
 
     /// The image that is the disk with this kernel name.
-    pub(crate) fn image(&self, disk: &str) -> Option<&DiskImage> {
+    pub(crate) fn image(&self, disk: &str) -> Option<&Rc<DiskImage>> {
         let index = (0..).zip(&self.images).find(|(index, _)| disk_name(*index) == disk);
         index.map(|(_, image)| image)
     }
 
     /// The content of the disk or partition with this kernel name.
-    pub(crate) fn content(&self, name: &str) -> Option<Window<'_>> {
+    pub(crate) fn content(&self, name: &str) -> Option<Content> {
         let device = self.facts.device(name)?;
         let start = device.partition.as_ref().map_or(0, |partition| partition.start);
-        Some(Window::new(self.image(device.disk_name())?, start, device.size))
+        let image = self.image(device.disk_name())?;
+        let size = device.size.min(image.size().saturating_sub(start));
+        Some(Content { image: Rc::clone(image), start, size })
+    }
+}
+
+/// The content of a disk or of one of its partitions.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    image: Rc<DiskImage>,
+    start: u64,
+    size: u64,
+}
+
+impl ReadAt for Content {
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        Window::new(&*self.image, self.start, self.size).read_exact_at(offset, buffer)
+    }
+
+    fn size(&self) -> u64 {
+        self.size
     }
 }
 

@@ -1,9 +1,10 @@
 //! What is found out about a boot, as values: printed for people by `text`, for programs as JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use boot_config::Config;
-use deployment::candidates::{self, Candidate as Found, Trust};
+use deployment::candidates::{self, Candidate as Found, RootSource, Trust};
 use deployment::discoverable::PartitionType;
 use deployment::ledger::Change;
 use deployment::table::PartitionTable;
@@ -12,6 +13,7 @@ use init::plan::{Plan, StateChoice};
 use serde::Serialize;
 
 use crate::disk_image::Disks;
+use crate::output::printable;
 
 /// What would happen.
 #[derive(Debug, Default, Serialize)]
@@ -51,7 +53,7 @@ pub(crate) struct Explanation {
     /// What is worth knowing although nothing fails of it.
     pub(crate) notes: Vec<String>,
     /// What could not be told from what was given.
-    pub(crate) not_checked: Vec<&'static str>,
+    pub(crate) not_checked: Vec<Cow<'static, str>>,
 }
 
 /// A key that this version does not know.
@@ -94,6 +96,10 @@ pub(crate) struct Candidate {
     pub(crate) name: String,
     /// How it was found.
     pub(crate) kind: String,
+    /// The device that holds it.
+    pub(crate) device: Option<String>,
+    /// Where it lies in the filesystem there, if it lies in one.
+    pub(crate) place: Option<String>,
     /// `verified` or `insecure`.
     pub(crate) trust: &'static str,
     /// What the boot ledger says of it.
@@ -107,6 +113,12 @@ pub(crate) struct Candidate {
 pub(crate) struct Look {
     /// Its number.
     pub(crate) number: u8,
+    /// Its device.
+    pub(crate) device: String,
+    /// Its type.
+    pub(crate) filesystem: String,
+    /// Whether it was looked into here.
+    pub(crate) seen: bool,
     /// How it is mounted.
     pub(crate) steps: Vec<String>,
 }
@@ -168,8 +180,19 @@ impl Candidate {
     pub(crate) fn new(found: &Found) -> Self {
         let trust = if found.trust == Trust::Verified { "verified" } else { "insecure" };
         let ledger = found.record.as_ref().map(ToString::to_string);
-        let last_good = found.is_last_good();
-        Self { name: found.name.to_string(), kind: found.kind.to_string(), trust, ledger, last_good }
+        let place = match &found.root {
+            RootSource::Tree(source) => Some(source.place.to_string()),
+            RootSource::Verity(_) | RootSource::Plain(_) | RootSource::Memory => None,
+        };
+        Self {
+            name: found.name.to_string(),
+            kind: found.kind.to_string(),
+            device: found.device().map(|name| format!("/dev/{name}")),
+            place,
+            trust,
+            ledger,
+            last_good: found.is_last_good(),
+        }
     }
 }
 
@@ -182,9 +205,27 @@ impl Attempt {
 
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {}", self.name, self.kind, self.trust)?;
+        write!(f, "{} ({}", printable(&self.name), self.kind)?;
+        if let (Some(place), Some(device)) = (&self.place, &self.device) {
+            write!(f, " {} on {device}", printable(place))?;
+        }
+        write!(f, ", {}", self.trust)?;
         self.ledger.as_ref().map_or(Ok(()), |ledger| write!(f, ", {ledger}"))?;
         f.write_str(if self.last_good { "; only when nothing else is left, for it was good once)" } else { ")" })
+    }
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, device, filesystem, seen, .. } = self;
+        write!(f, "{number}. {device} ({filesystem}{})", if *seen { "" } else { ", not looked into" })?;
+        self.steps.iter().try_for_each(|step| write!(f, "\n       {step}"))
+    }
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", printable(&self.what), printable(&self.why))
     }
 }
 

@@ -45,6 +45,11 @@ impl Initramfs {
         Ok(Self { nodes, has_bootconfig })
     }
 
+    /// The files in it.
+    pub(crate) fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
     /// Whether the kernel finds a program to start in it.
     pub(crate) fn has_init(&self) -> bool {
         self.file("init").is_some()

@@ -1,73 +1,71 @@
 //! A look inside the root: the images are attached as loop devices and what makes up `/` is mounted, all of it
 //! read-only, in a mount namespace of this process alone. Whatever way the process ends, nothing of it stays.
 
-mod loop_device;
-
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use init::composefs::composefs;
 use init::new_root;
 use init::places;
-use init::plan::{Action, Device, Mount, Source, VerityDevice};
+use init::plan::{Action, ComposefsSource, Device, LoopFile, Mount, Source, VerityDevice};
 use init::reason;
 use init::text::Reason;
 use nix::errno::Errno;
-use nix::mount::MsFlags;
-use nix::sched::{CloneFlags, unshare};
-use sys_mount::{MountFlags, Unmount as _, UnmountDrop, UnmountFlags};
+use sys::mount::Attributes;
+use sys_mount::MountFlags;
 use tempfile::TempDir;
 
+use super::sysroots::{Sysroots, in_sysroot};
 use crate::disk_image::Disks;
 use crate::error::Error;
-use loop_device::LoopDevice;
+use crate::mounts::{self, LoopDevice, Mounted, NO_REPLAY};
 
 /// Where the mounts that make up `/` go during a boot.
 const PARTS_OF_ROOT: [&str; 3] = [places::NEW_ROOT, places::IMAGE, USR];
 const USR: &str = "/sysroot/usr";
 
+const NO_COMPOSEFS: &str = "what is in the composefs: this machine's kernel cannot mount one (erofs, overlay)";
+const NO_VERITY: &str = "whether the files of the composefs have the digests that vouch for them: this machine's kernel has no \
+                         fs-verity";
+
 /// Nothing of what is mounted here is started or trusted.
 const CAREFUL: MountFlags =
     MountFlags::RDONLY.union(MountFlags::NOSUID).union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Filesystems that would write to their device before they are mounted read-only, and the option that keeps them from it.
-/// A verity device takes no writes, so that on one PID 1 meets the same refusal as we do.
-const NO_REPLAY: [(&str, &str); 2] = [("ext4", "noload"), ("xfs", "norecovery")];
+/// Where the kernel says that it has fs-verity.
+const FS_VERITY: &str = "/sys/fs/ext4/features/verity";
 
 /// A folder that stands for the `/` of the initramfs.
 pub(crate) struct Inside<'d> {
     disks: &'d Disks,
     /// The latest mount last. They are undone in the reverse order, before the folder is removed.
     mounts: Vec<Attached>,
-    folder: TempDir,
+    _folder: TempDir,
+    /// The path of that folder, without links.
+    top: PathBuf,
     /// The data device of each verity device, by the latter's name.
-    verity: Vec<(&'static str, String)>,
+    verity: Vec<(&'static str, Device)>,
     /// What the system refused; it says nothing about the boot.
     pub(crate) refused: Option<Error>,
+    /// What was left out of the look.
+    pub(crate) not_checked: Option<&'static str>,
 }
 
 /// A mount, undone before its device is detached.
 struct Attached {
     target: String,
-    _mount: UnmountDrop<sys_mount::Mount>,
-    _device: Option<LoopDevice>,
+    _mount: Mounted,
+    device: Option<(Device, Rc<LoopDevice>)>,
 }
 
 /// Makes this process ready to look inside; refuses where it may not. To be called before anything else is done.
 pub(crate) fn enter_namespace() -> Result<(), Error> {
-    let advice = "Run it as root; without --look-inside it needs no privilege, and says what it did not look at.";
-    if !nix::unistd::geteuid().is_root() {
-        return Err(
-            Error::system("cannot look inside", "the images", "only root can attach and mount them").advice(advice)
-        );
-    }
-    let none: Option<&str> = None;
-    unshare(CloneFlags::CLONE_NEWNS)
-        .and_then(|()| nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-        .map_err(|why| {
-            Error::system("cannot make", "a mount namespace to look inside the images", why.desc()).advice(advice)
-        })
+    mounts::enter_namespace("cannot look inside", "the images").map_err(|why| {
+        why.advice("Run it as root; without --look-inside it needs no privilege, and says what it did not look at.")
+    })
 }
 
 impl<'d> Inside<'d> {
@@ -75,22 +73,28 @@ impl<'d> Inside<'d> {
     pub(crate) fn new(disks: &'d Disks) -> Result<Self, Error> {
         let folder = tempfile::Builder::new().prefix("surefoot-").tempdir();
         let folder = folder.map_err(|why| Error::file("cannot make a folder in", &std::env::temp_dir(), &why))?;
-        Ok(Self { disks, mounts: Vec::new(), folder, verity: Vec::new(), refused: None })
+        let top = folder.path().canonicalize().map_err(|why| Error::file("cannot find", folder.path(), &why))?;
+        let (mounts, verity) = (Vec::new(), Vec::new());
+        Ok(Self { disks, mounts, _folder: folder, top, verity, refused: None, not_checked: None })
     }
 
     /// Takes note that a verity device shows the content of a data device.
     pub(crate) fn verity_is_on(&mut self, device: &VerityDevice) {
-        let data = device.data.to_string();
-        self.verity.push((device.name, data.trim_start_matches("/dev/").to_owned()));
+        self.verity.push((device.name, device.data.clone()));
     }
 
-    /// Mounts what is a part of `/`. Writable layers are no part of it: they begin empty, or as copies of it.
-    pub(crate) fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
-        if !PARTS_OF_ROOT.contains(&mount.target.as_str()) {
+    /// Mounts what is a part of `/`, and filesystems in which deployments are looked for. Writable layers are no part of it:
+    /// they begin empty, or as copies of it.
+    pub(crate) fn mount(&mut self, mount: &Mount<'_>, sysroots: &Sysroots) -> Result<(), Reason> {
+        let is_look = in_sysroot(&mount.target).is_some_and(|(_, path)| path.is_empty());
+        if !is_look && !PARTS_OF_ROOT.contains(&mount.target.as_str()) {
             return Ok(());
         }
+        if let Source::Composefs(source) = &mount.source {
+            return self.composefs(source, &mount.target);
+        }
         let device = match &mount.source {
-            Source::Filesystem { device, .. } => Some(self.loop_device(device)),
+            Source::Filesystem { device, .. } => Some(self.loop_device(device, sysroots)),
             Source::Tmpfs { .. } | Source::Overlay { .. } | Source::Bind { .. } | Source::Composefs(_) => None,
         };
         let device = device.transpose().map_err(|why| {
@@ -110,11 +114,42 @@ impl<'d> Inside<'d> {
         Ok(())
     }
 
+    /// A composefs, by PID 1's own code; without its checks where this machine's kernel has no fs-verity.
+    fn composefs(&mut self, source: &ComposefsSource, target: &str) -> Result<(), Reason> {
+        if !["erofs", "overlay"].into_iter().all(has_filesystem) {
+            self.not_checked = Some(NO_COMPOSEFS);
+            return Ok(());
+        }
+        let here = |path: &str| init::path!("{}", self.path(path).display());
+        let (image, objects) = (here(&source.image), here(&source.objects));
+        let mut source = ComposefsSource { image, objects, writable: None, ..source.clone() };
+        if !Path::new(FS_VERITY).exists() && (source.verity || !source.digest.is_empty()) {
+            self.not_checked = Some(NO_VERITY);
+            source.verity = false;
+            source.digest.clear();
+        }
+        let (place, room) = (self.path(target), self.path(places::COMPOSEFS));
+        for folder in [&place, &room] {
+            fs::create_dir_all(folder).map_err(|why| reason!("cannot make {}: {}", folder.display(), words(&why)))?;
+        }
+        let attributes = [Attributes::READ_ONLY, Attributes::NO_SUID, Attributes::NO_DEVICES, Attributes::NO_EXECUTION];
+        let attributes = attributes.into_iter().fold(Attributes::NONE, Attributes::with);
+        composefs(&source, &place.to_string_lossy(), attributes, &room.to_string_lossy())
+            .map_err(|why| reason!("cannot mount composefs {} on {target}: {why}", source.name))?;
+        self.mounts.push(Attached { target: target.to_owned(), _mount: Mounted(place), device: None });
+        Ok(())
+    }
+
     /// Undoes a mount.
     pub(crate) fn unmount(&mut self, target: &str) {
         if self.mounts.last().is_some_and(|mount| mount.target == target) {
             self.mounts.pop();
         }
+    }
+
+    /// Whether there is a root to be checked.
+    pub(crate) fn has_root(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.target == places::NEW_ROOT)
     }
 
     /// PID 1's check that the root can be started.
@@ -135,53 +170,75 @@ impl<'d> Inside<'d> {
             Action::Link { destination, path } if is_in_root(path) => symlink(destination, self.path(path)),
             _ => Ok(()),
         };
-        done.map_err(|why| reason!("cannot {action}: {}", words(&why)))
+        match done {
+            // It is mounted read-only here, but not in the boot.
+            Err(why) if why.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            done => done.map_err(|why| reason!("cannot {action}: {}", words(&why))),
+        }
     }
 
-    fn attach(&self, mount: &Mount<'_>, device: Option<LoopDevice>) -> io::Result<Attached> {
+    fn attach(&self, mount: &Mount<'_>, device: Option<(Device, Rc<LoopDevice>)>) -> io::Result<Attached> {
         let target = self.path(&mount.target);
         if mount.target != USR {
             fs::create_dir_all(&target)?;
         }
         let options: Vec<_> = match &mount.source {
-            Source::Filesystem { options, .. } => options.filesystem.iter().map(ToString::to_string).collect(),
+            Source::Filesystem { options, subvolume, .. } => {
+                let subvolume = subvolume.iter().map(|path| format!("subvol={path}"));
+                subvolume.chain(options.filesystem.iter().map(ToString::to_string)).collect()
+            }
             Source::Tmpfs { .. } | Source::Overlay { .. } | Source::Bind { .. } | Source::Composefs(_) => Vec::new(),
         };
         let (source, flags) = match (&mount.source, &device) {
             // With nothing in its upper layer, an overlay shows its lower one.
             (Source::Overlay { .. }, _) => (self.path(places::IMAGE), CAREFUL | MountFlags::BIND),
             (Source::Bind { directory }, _) => (self.path(directory), CAREFUL | MountFlags::BIND),
-            (_, Some(device)) => (device.path()?, CAREFUL),
+            (_, Some((_, device))) => (device.path()?, CAREFUL),
             (_, None) => (PathBuf::from("tmpfs"), CAREFUL.difference(MountFlags::RDONLY)),
         };
+        // A verity device takes no writes, so that on one PID 1 meets the same refusal as we do.
         let replay = NO_REPLAY.iter().find(|(kind, _)| *kind == mount.source.kind()).map(|(_, option)| *option);
         let replay = replay.filter(|_| matches!(&mount.source, Source::Filesystem { device: Device::Block(_), .. }));
         let data = options.iter().map(String::as_str).chain(replay).collect::<Vec<_>>().join(",");
         let builder = sys_mount::Mount::builder().fstype(mount.source.kind()).flags(flags).data(&data);
-        let made = builder.mount(source, target)?.into_unmount_drop(UnmountFlags::DETACH);
-        Ok(Attached { target: mount.target.to_string(), _mount: made, _device: device })
+        builder.mount(source, &target)?;
+        Ok(Attached { target: mount.target.to_string(), _mount: Mounted(target), device })
     }
 
-    /// The part of an image that is this device, as a loop device.
-    fn loop_device(&self, device: &Device) -> io::Result<LoopDevice> {
-        let name = match device {
-            Device::Block(name) => name.as_str(),
-            Device::Loop(name) => *name,
+    /// The part of an image that is this device, as a loop device. One that is mounted already is taken again: the kernel
+    /// takes a second device with the same btrfs for a mistake.
+    fn loop_device(&self, device: &Device, sysroots: &Sysroots) -> io::Result<(Device, Rc<LoopDevice>)> {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let device = match device {
             Device::Verity(verity) => {
                 let data = self.verity.iter().rev().find(|(name, _)| name == verity);
-                data.map(|(_, data)| data.as_str()).unwrap_or_default()
+                data.map(|(_, data)| data.clone()).ok_or_else(missing)?
             }
+            device => device.clone(),
         };
-        let found =
-            self.disks.facts().device(name).and_then(|found| Some((found, self.disks.image(found.disk_name())?)));
-        let (found, image) = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let start = found.partition.as_ref().map_or(0, |partition| partition.start);
-        LoopDevice::attach(image.path(), start, found.size)
+        let known = self.mounts.iter().filter_map(|mount| mount.device.as_ref()).find(|(known, _)| *known == device);
+        if let Some(known) = known {
+            return Ok(known.clone());
+        }
+        let attached = match &device {
+            Device::Loop(name) => {
+                let LoopFile { file, offset, size, .. } = sysroots.loop_file(name).ok_or_else(missing)?;
+                LoopDevice::attach(&self.path(file), *offset, *size, false)?
+            }
+            Device::Block(name) => {
+                let found = self.disks.facts().device(name).ok_or_else(missing)?;
+                let image = self.disks.image(found.disk_name()).ok_or_else(missing)?;
+                let start = found.partition.as_ref().map_or(0, |partition| partition.start);
+                LoopDevice::attach(image.path(), start, found.size, false)?
+            }
+            Device::Verity(_) => return Err(missing()),
+        };
+        Ok((device, Rc::new(attached)))
     }
 
     /// Where a path of the initramfs is here.
-    fn path(&self, path: &str) -> PathBuf {
-        self.folder.path().join(Path::new(path).strip_prefix("/").unwrap_or(Path::new(path)))
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.top.join(Path::new(path).strip_prefix("/").unwrap_or(Path::new(path)))
     }
 }
 
@@ -189,6 +246,12 @@ impl Drop for Inside<'_> {
     fn drop(&mut self) {
         while self.mounts.pop().is_some() {}
     }
+}
+
+/// Whether this machine's kernel has a type of filesystem.
+fn has_filesystem(name: &str) -> bool {
+    let types = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    types.lines().any(|line| line.split_whitespace().last() == Some(name))
 }
 
 fn is_in_root(path: &str) -> bool {

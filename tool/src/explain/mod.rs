@@ -3,9 +3,9 @@
 mod explanation;
 mod initramfs;
 mod inside;
-mod nothing;
 mod rehearsal;
 mod segments;
+mod sysroots;
 mod text;
 mod words;
 
@@ -14,16 +14,23 @@ use std::path::PathBuf;
 use boot_config::Config;
 use boot_config::policy::{Deadline, Emergency, OnFailure, StateMissing};
 use init::attempt::try_all;
+use init::look::look_into_all;
 use init::plan::{Plan, Selection, StateChoice, out_of_time, select};
 
 use crate::disk_image::{Disks, Reading};
 use crate::error::Error;
 use crate::output;
-use explanation::{Candidate, Explanation, UnknownKey, Wait};
+use crate::tree::PackedTree;
+use explanation::{Candidate, Explanation, Look, UnknownKey, Wait};
 use initramfs::{Initramfs, KernelModules};
 use inside::Inside;
 use rehearsal::Rehearsal;
+use sysroots::Sysroots;
 use words::Words;
+
+#[cfg(test)]
+pub(crate) use segments::unpack;
+pub(crate) use segments::{Node, Nodes};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -143,7 +150,7 @@ fn explain(
         }
     }
     if explanation.attempts.iter().any(|attempt| !attempt.verity.is_empty()) {
-        explanation.not_checked.push(NOT_ALL_BLOCKS);
+        explanation.not_checked.push(NOT_ALL_BLOCKS.into());
     }
     Ok(explanation)
 }
@@ -157,7 +164,7 @@ fn not_checked(explanation: &mut Explanation, initramfs: Option<&Initramfs>, dis
         (several_disks, NOT_FIRMWARE),
         (true, NOT_DRIVERS),
     ];
-    explanation.not_checked.extend(applies.into_iter().filter_map(|(applies, text)| applies.then_some(text)));
+    explanation.not_checked.extend(applies.into_iter().filter_map(|(applies, text)| applies.then_some(text.into())));
 }
 
 /// The boot itself, in the order of PID 1's `boot`. The inner error is the boot's.
@@ -183,27 +190,52 @@ fn boot<'r>(
         Ok(selection) => selection,
         Err(reason) => return Ok(Err(reason.to_string())),
     };
-    explanation.candidates = selection.candidates.iter().map(Candidate::new).collect();
+    explanation.candidates = bootable(&selection);
     explanation.no_candidates = explanation::no_candidates(config, disks.facts());
     explanation.state = Some(explanation::state(&selection.state));
     if matches!(selection.state, StateChoice::Device { .. }) {
-        explanation.not_checked.push(NOT_STATE);
+        explanation.not_checked.push(NOT_STATE.into());
     }
     if let Err(why) = wait(config, &selection, disks, explanation) {
         return Ok(Err(why));
     }
     let has_shell = initramfs.is_none_or(Initramfs::has_shell);
     let ledger = explanation::repairs(config, disks.facts());
-    let mut rehearsal = Rehearsal { disks, modules, inside, explanation, has_shell, ledger, then: None };
-    let result = try_all(config, &mut selection, &mut Plan::new(), &mut rehearsal).map_err(|reason| reason.to_string());
+    let empty = Nodes::new();
+    let packed = PackedTree(initramfs.map_or(&empty, Initramfs::nodes));
+    let sysroots = Sysroots::default();
+    let mut rehearsal =
+        Rehearsal { disks, modules, inside, sysroots, initramfs: packed, explanation, has_shell, ledger, then: None };
+    let mut plan = Plan::new();
+    look_into_all(config, &mut selection, &mut plan, &mut rehearsal);
+    rehearsal.explanation.candidates = bootable(&selection);
+    if rehearsal.explanation.candidates.is_empty()
+        && let Some(look) = rehearsal.explanation.looks.iter().find(|look| !look.seen)
+        && rehearsal.explanation.degraded.is_empty()
+    {
+        return Err(cannot_tell(look));
+    }
+    let result = try_all(config, &mut selection, &mut plan, &mut rehearsal).map_err(|reason| reason.to_string());
     rehearsal.explanation.afterwards = std::mem::take(&mut rehearsal.ledger);
     if let Some(emergency) = rehearsal.then {
         rehearsal.explanation.then = Some(words_of(emergency, initramfs));
     }
-    match rehearsal.inside.and_then(|mut inside| inside.refused.take()) {
-        Some(refused) => Err(refused),
-        None => Ok(result),
-    }
+    let Some(mut inside) = rehearsal.inside else { return Ok(result) };
+    rehearsal.explanation.not_checked.extend(inside.not_checked.map(Into::into));
+    inside.refused.take().map_or(Ok(result), Err)
+}
+
+/// The candidates that the ledger lets boot, in their order.
+fn bootable(selection: &Selection<'_>) -> Vec<Candidate> {
+    selection.candidates.iter().filter(|candidate| !candidate.is_barred()).map(Candidate::new).collect()
+}
+
+/// Nothing is known of the only filesystem that may hold a deployment.
+fn cannot_tell(look: &Look) -> Error {
+    let why =
+        format!("deployments are looked for in its {}, which can be read only when it is mounted", look.filesystem);
+    Error::usage("cannot tell what would boot from", &look.device, why)
+        .advice("Run it as root with --look-inside: it is mounted read-only, where nothing else sees it.")
 }
 
 /// Notes what is missing; an error means that PID 1 would not go on without it.

@@ -1,12 +1,13 @@
 //! A boot without a machine: the attempts of PID 1, carried out on disk images as far as they can be read.
 
 use boot_config::policy::Emergency;
+use deployment::ReadAt;
 use deployment::candidates::{Candidate, Keeper, Trust};
 use deployment::ledger::Change;
-use deployment::tree::Tree;
+use deployment::tree::{FileKind, Tree};
 use init::attempt::Boot;
 use init::execute::{NewRoot, System};
-use init::plan::{Action, LoopFile, Mount, Plan, VerityDevice};
+use init::plan::{Action, Device, LoopFile, Mount, Plan, Source, VerityDevice};
 use init::reason;
 use init::text::{Path, Reason};
 use init::verity_device::{Content, prepare};
@@ -14,9 +15,12 @@ use init::verity_device::{Content, prepare};
 use super::explanation::{Attempt, Explanation, Look, PassedOver, VerityTable};
 use super::initramfs::KernelModules;
 use super::inside::Inside;
-use super::nothing::Nothing;
+use super::sysroots::{Sysroots, in_sysroot};
 use crate::disk_image::Disks;
+use crate::tree::PackedTree;
 
+/// How more can be told.
+const LOOK_INSIDE: &str = "--look-inside, as root";
 /// The init of a root that was not looked into.
 const UNKNOWN_INIT: &str = "/sbin/init";
 
@@ -28,6 +32,10 @@ pub(crate) struct Rehearsal<'r> {
     pub(crate) modules: &'r [KernelModules],
     /// Where roots are mounted to look into them, where that is asked for.
     pub(crate) inside: Option<Inside<'r>>,
+    /// The filesystems that are looked into for deployments.
+    pub(crate) sysroots: Sysroots,
+    /// What is packed into the initramfs.
+    pub(crate) initramfs: PackedTree<'r>,
     /// What came to light.
     pub(crate) explanation: &'r mut Explanation,
     /// Whether the initramfs has a shell, as far as is known.
@@ -63,17 +71,31 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
 
     fn looking(&mut self, plan: &Plan<'a>, number: u8) {
         let steps = plan.steps.iter().map(ToString::to_string).collect();
-        self.explanation.looks.push(Look { number, steps });
+        let (device, filesystem) = plan
+            .mounts()
+            .last()
+            .map(|mount| (mount.source.to_string(), mount.source.kind().to_owned()))
+            .unwrap_or_default();
+        self.explanation.looks.push(Look { number, device, filesystem, seen: false, steps });
     }
 
-    fn looked(&mut self, _: u8) {}
+    fn looked(&mut self, number: u8) {
+        if let Some(inside) = &self.inside {
+            let place = inside.path(&init::plan::sysroot(number));
+            self.sysroots.open(number.into(), &place.to_string_lossy());
+        }
+        let seen = self.sysroots.tree(number.into()).is_some();
+        if let Some(look) = self.explanation.looks.last_mut() {
+            look.seen = seen;
+        }
+    }
 
-    fn sysroot(&self, _: u8) -> Option<&dyn Tree> {
-        None
+    fn sysroot(&self, number: u8) -> Option<&dyn Tree> {
+        self.sysroots.tree(number.into())
     }
 
     fn initramfs(&self) -> &dyn Tree {
-        &Nothing
+        &self.initramfs
     }
 
     fn passed_over(&mut self, what: &str, why: &Reason) {
@@ -107,11 +129,12 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         self.then = Some(emergency);
     }
 
-    fn start(&mut self, root: &NewRoot<'_, 'a>, _: &Candidate) -> Result<(), Reason> {
+    fn start(&mut self, root: &NewRoot<'_, 'a>, _: &Candidate, _: &[Candidate]) -> Result<(), Reason> {
         if let Trust::Insecure(why) = root.plan().trust {
             self.explanation.insecure.push(why.to_string());
         }
-        self.explanation.init = self.inside.is_some().then(|| root.init().to_owned());
+        let looked = self.inside.as_ref().is_some_and(Inside::has_root);
+        self.explanation.init = looked.then(|| root.init().to_owned());
         Ok(())
     }
 }
@@ -121,24 +144,26 @@ impl System for Rehearsal<'_> {
         self.modules.iter().try_for_each(|kernel| kernel.check(name))
     }
 
-    fn attach_loop(&mut self, _: &LoopFile) -> Result<(), Reason> {
-        Ok(())
+    fn attach_loop(&mut self, file: &LoopFile) -> Result<(), Reason> {
+        self.sysroots.attach(file)
     }
 
-    fn detach_loop(&mut self, _: &str) -> Result<(), Reason> {
+    fn detach_loop(&mut self, name: &str) -> Result<(), Reason> {
+        self.sysroots.detach(name);
         Ok(())
     }
 
     fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason> {
-        let content = |path: &str| {
-            let content = self.disks.content(path.strip_prefix("/dev/").unwrap_or(path));
-            content.ok_or_else(|| reason!("cannot verify {}: {path} is not there", device.name))
+        let table = {
+            let content = |part: &Device| {
+                self.content(part).ok_or_else(|| reason!("cannot verify {}: {part} is not there", device.name))
+            };
+            let (data_path, hash_path) = (device.data.to_string(), device.hash.to_string());
+            let (data, hash) = (content(&device.data)?, content(&device.hash)?);
+            let data = Content { reader: &*data, path: &data_path };
+            prepare(device, data, Content { reader: &*hash, path: &hash_path })?.table
         };
-        let (data_path, hash_path) = (device.data.to_string(), device.hash.to_string());
-        let (data, hash) = (content(&data_path)?, content(&hash_path)?);
-        let data = Content { reader: &data, path: &data_path };
-        let prepared = prepare(device, data, Content { reader: &hash, path: &hash_path })?;
-        let (sectors, parameters) = (prepared.table.length_sectors(), prepared.table.to_string());
+        let (sectors, parameters) = (table.length_sectors(), table.to_string());
         if let Some(attempt) = self.attempt() {
             attempt.verity.push(VerityTable { name: device.name, sectors, parameters });
         }
@@ -153,7 +178,16 @@ impl System for Rehearsal<'_> {
     }
 
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
-        self.inside.as_mut().map_or(Ok(()), |inside| inside.mount(mount))
+        self.check_source(&mount.source).map_err(|why| {
+            reason!("cannot mount {} {} on {}: {why}", mount.source.kind(), mount.source, mount.target)
+        })?;
+        if let Some(inside) = &mut self.inside {
+            return inside.mount(mount, &self.sysroots);
+        }
+        match in_sysroot(&mount.target) {
+            Some((number, "")) => self.read_without_mounting(mount, number),
+            _ => Ok(()),
+        }
     }
 
     fn unmount(&mut self, target: &str) -> Result<(), Reason> {
@@ -165,9 +199,13 @@ impl System for Rehearsal<'_> {
 
     fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason> {
         match &self.inside {
-            Some(inside) => inside.check_root(init),
-            None => Ok(init::path!("{}", init.unwrap_or(UNKNOWN_INIT))),
+            Some(inside) if inside.has_root() => inside.check_root(init),
+            _ => Ok(init::path!("{}", init.unwrap_or(UNKNOWN_INIT))),
         }
+    }
+
+    fn remove(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
     }
 
     fn check_undone(&mut self) -> Result<(), Reason> {
@@ -175,6 +213,49 @@ impl System for Rehearsal<'_> {
     }
 
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason> {
+        match action {
+            Action::MakeDirectory { path, .. } | Action::MakeDirectoryLike { path, .. } => self.sysroots.make(path),
+            Action::FillDirectory { target, .. } => self.sysroots.make(target),
+            Action::CheckSource { path } => self.sysroots.check(path, FileKind::Directory)?,
+            _ => {}
+        }
         self.inside.as_ref().map_or(Ok(()), |inside| inside.perform(action))
+    }
+}
+
+impl Rehearsal<'_> {
+    /// The content of a device.
+    fn content(&self, device: &Device) -> Option<Box<dyn ReadAt + '_>> {
+        match device {
+            Device::Block(name) => Some(Box::new(self.disks.content(name)?)),
+            Device::Loop(name) => Some(Box::new(self.sysroots.content(name)?)),
+            Device::Verity(_) => None,
+        }
+    }
+
+    /// Checks what a mount shows of a filesystem that was looked into.
+    fn check_source(&self, source: &Source<'_>) -> Result<(), Reason> {
+        match source {
+            Source::Bind { directory } => self.sysroots.check(directory, FileKind::Directory),
+            Source::Composefs(source) => {
+                self.sysroots.check(&source.image, FileKind::File)?;
+                self.sysroots.check(&source.objects, FileKind::Directory)
+            }
+            Source::Filesystem { .. } | Source::Tmpfs { .. } | Source::Overlay { .. } => Ok(()),
+        }
+    }
+
+    /// Reads a filesystem in which deployments are looked for.
+    fn read_without_mounting(&mut self, mount: &Mount<'_>, number: usize) -> Result<(), Reason> {
+        let Source::Filesystem { device: device @ Device::Block(name), kind, .. } = &mount.source else {
+            return Ok(());
+        };
+        let Some(content) = self.disks.content(name) else { return Ok(()) };
+        let failed = |why| reason!("cannot mount {kind} {device} on {}: {why}", mount.target);
+        if !self.sysroots.read(number, kind, content).map_err(failed)? {
+            let what = format!("the deployments in the {kind} on {device}, which can be read only when it is mounted");
+            self.explanation.not_checked.push(format!("{what} ({LOOK_INSIDE})").into());
+        }
+        Ok(())
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Node {
     File(Vec<u8>),
     /// A symbolic link to this text.
     Link(String),
+    /// A directory.
+    Directory,
     /// Anything else.
     Other,
 }
@@ -23,10 +25,11 @@ pub(crate) type Nodes = BTreeMap<String, Node>;
 const BOOTCONFIG: &[u8] = b"#BOOTCONFIG\n";
 /// What every `newc` archive begins with, up to the digit that tells the two kinds apart.
 const CPIO: &[u8] = b"07070";
-/// The bits of a mode that hold the file type, and two types (inode(7)).
+/// The bits of a mode that hold the file type, and three types (inode(7)).
 const FILE_TYPE: u32 = 0o170_000;
 const FILE: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
+const DIRECTORY: u32 = 0o040_000;
 
 /// How a segment is compressed.
 #[derive(Clone, Copy)]
@@ -118,6 +121,7 @@ fn archive<'b>(nodes: &mut Nodes, mut rest: &'b [u8]) -> io::Result<&'b [u8]> {
         let node = match file_type {
             FILE => Node::File(data),
             LINK => Node::Link(String::from_utf8_lossy(&data).into_owned()),
+            DIRECTORY => Node::Directory,
             _ => Node::Other,
         };
         nodes.insert(path, node);
@@ -192,7 +196,7 @@ mod tests {
     fn links_and_folders_are_told_from_files() {
         let (nodes, _) = unpack(&newc(&[("lib", 0o120_777, "usr/lib"), ("usr", 0o040_755, "")])).unwrap();
         assert_eq!(nodes["lib"], Node::Link("usr/lib".into()));
-        assert_eq!(nodes["usr"], Node::Other);
+        assert_eq!(nodes["usr"], Node::Directory);
     }
 
     #[test]

@@ -15,10 +15,12 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         section(f, "devices", &table(&self.devices))?;
+        section(f, "filesystems that are looked into for deployments", &self.looks)?;
         let candidates = self.candidates.iter().enumerate();
         let candidates: Vec<_> = candidates.map(|(index, candidate)| format!("{}. {candidate}", index + 1)).collect();
         section(f, "candidates", &candidates)?;
         section(f, "slots that cannot boot", &self.no_candidates)?;
+        section(f, "passed over", &self.passed_over)?;
         section(f, "state", self.state.as_slice())?;
         for attempt in &self.attempts {
             write!(f, "{attempt}")?;

@@ -4,19 +4,24 @@ use deployment::BlockDevice;
 use deployment::discoverable::is_unfinished;
 use deployment::ledger::{self, Entry};
 
+use crate::deployments::{Home, Machine};
 use crate::error::Error;
 use crate::output;
-use crate::slots::{self, Access, Context, DiskOptions, State, attributes, label, name, number};
+use crate::slots::{self, Access, Context, DiskOptions, State, attributes, label, name};
+
+/// What is said of a system about which no ledger is kept.
+const NOTHING_TO_MARK: &str = "nothing to mark: no boot ledger is kept about what runs";
 
 /// How often a deployment that has not proved itself is tried.
 pub(crate) const TRIES: u8 = 3;
 
 /// Says that a deployment has booted well: from now on it is what the machine falls back to.
 ///
-/// Without NAME the running one is meant. Where the system runs from no slot, nothing is done.
+/// Without NAME the running one is meant. Where no ledger is kept about it, nothing is done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MarkGoodArgs {
-    /// Label of the slot, or its partition number where two have that label [default: the running one].
+    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number
+    /// [default: the running one].
     name: Option<String>,
 
     #[command(flatten)]
@@ -26,7 +31,7 @@ pub(crate) struct MarkGoodArgs {
 /// Says that a deployment is not to be booted any more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MarkBadArgs {
-    /// Label of the slot, or its partition number where two have that label.
+    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number.
     name: String,
 
     #[command(flatten)]
@@ -36,7 +41,7 @@ pub(crate) struct MarkBadArgs {
 /// Makes a deployment the one that is booted next.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SetNextArgs {
-    /// Label of the slot, or its partition number where two have that label.
+    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number.
     name: String,
 
     /// How often it may be tried, unless it has booted well already.
@@ -54,73 +59,118 @@ pub(crate) struct RollbackArgs {
     disk: DiskOptions,
 }
 
-/// Marks a slot good.
+/// Marks a deployment good.
 pub(crate) fn mark_good(args: &MarkGoodArgs) -> Result<(), Error> {
     let report = args.disk.boot_report();
-    let Some(path) = args.disk.path(report.as_ref()) else {
+    let Some(mut machine) = Machine::open(&args.disk, report.as_ref(), Access::Write)? else {
         // A unit that marks every boot good is not to fail where there is nothing to mark.
         return match report {
-            Some(_) if args.name.is_none() => output::print("nothing to mark: the system runs from no slot\n"),
-            _ => args.disk.open(Access::Write).map(drop),
+            Some(_) if args.name.is_none() => output::print(format!("{NOTHING_TO_MARK}\n")),
+            _ => Err(nothing()),
         };
     };
-    let mut context = args.disk.open_with(report.as_ref(), &path, Access::Write)?;
-    let slot = match (&args.name, context.running) {
-        (Some(wanted), _) => number(context.disk.find(wanted)?),
+    let target = match (&args.name, machine.running()) {
+        (Some(wanted), _) => machine.find(wanted)?,
         (None, Some(running)) => running,
+        (None, None) if args.disk.disk.is_none() && report.is_some() => {
+            machine.refused.take().map_or(Ok(()), Err)?;
+            return output::print(format!("{NOTHING_TO_MARK}\n"));
+        }
         (None, None) => {
-            return Err(Error::usage("cannot mark", "the running slot", "it is not known with --disk")
-                .advice("Name the slot, or give the running one by --running."));
+            return Err(Error::usage("cannot mark", "the running deployment", "it is not known with --disk")
+                .advice("Name the deployment, or give the running one by --running."));
         }
     };
-    check_holds_something("cannot mark good", &context, slot)?;
-    change(&mut context, |entries| ledger::mark_good(entries, slot))?;
-    output::print(format!("{} is good: {}\n", called(&context, slot), standing(&context, slot)))
+    check_holds_something("cannot mark good", &machine, target)?;
+    let target = machine.change(target, ledger::mark_good)?;
+    output::print(format!("{} is good: {}\n", called(&machine, target), standing(&machine, target)))
 }
 
-/// Marks a slot bad.
+/// Marks a deployment bad.
 pub(crate) fn mark_bad(args: &MarkBadArgs) -> Result<(), Error> {
-    let mut context = args.disk.open(Access::Write)?;
-    let slot = number(context.disk.find(&args.name)?);
-    change(&mut context, |entries| ledger::mark_bad(entries, slot))?;
-    let next = next(&context).map_or_else(|| "no slot is left to boot".to_owned(), |next| format!("next is {next}"));
-    output::print(format!("{} is bad and not booted any more; {next}\n", called(&context, slot)))
+    let mut machine = open(&args.disk)?;
+    let target = find(&mut machine, &args.name)?;
+    let target = machine.change(target, ledger::mark_bad)?;
+    let none = if machine.has_others() { "no deployment is left to boot" } else { "no slot is left to boot" };
+    let next = next(&machine).map_or_else(|| none.to_owned(), |next| format!("next is {next}"));
+    output::print(format!("{} is bad and not booted any more; {next}\n", called(&machine, target)))
 }
 
-/// Makes a slot the next one.
+/// Makes a deployment the next one.
 pub(crate) fn set_next(args: &SetNextArgs) -> Result<(), Error> {
-    let mut context = args.disk.open(Access::Write)?;
-    let slot = number(context.disk.find(&args.name)?);
-    make_next(&mut context, slot, args.tries)
+    let mut machine = open(&args.disk)?;
+    let target = find(&mut machine, &args.name)?;
+    make_next(&mut machine, target, args.tries)
 }
 
-/// Goes back to the slot that was good before.
+/// Goes back to the deployment that was good before.
 pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
-    let mut context = args.disk.open(Access::Write)?;
-    if context.running.is_none() {
-        return Err(Error::usage("cannot roll back", context.disk.path().display(), "the running slot is not known")
+    let mut machine = open(&args.disk)?;
+    let Some(running) = machine.running() else {
+        machine.refused.take().map_or(Ok(()), Err)?;
+        let what =
+            if machine.has_others() { "the running deployment is not known" } else { "the running slot is not known" };
+        return Err(Error::usage("cannot roll back", machine.place(), what)
             .advice("Give it by --running, or name the slot to boot: surefoot set-next NAME."));
-    }
-    let usable = |slot: &&BlockDevice| check_usable(slot).is_ok() && context.command_line.accepts(slot) != Some(false);
-    let entries: Vec<_> = context.disk.slots().filter(usable).filter_map(Entry::of).collect();
-    let slot = ledger::previous_good(&entries, context.running).ok_or_else(|| {
-        Error::bad("cannot roll back", context.disk.path().display(), "no other slot has ever been good")
+    };
+    let usable = |entry: &Entry| {
+        let found = usize::try_from(entry.number).ok().and_then(|index| machine.deployments.get(index));
+        found.is_some_and(|(found, home)| {
+            found.accepted != Some(false) && slot(&machine, home).is_none_or(|slot| check_usable(slot).is_ok())
+        })
+    };
+    let entries: Vec<_> = machine.entries().into_iter().filter(usable).collect();
+    let target = ledger::previous_good(&entries, u32::try_from(running).ok());
+    let target = target.and_then(|target| usize::try_from(target).ok()).ok_or_else(|| {
+        let what = if machine.has_others() { "deployment" } else { "slot" };
+        Error::bad("cannot roll back", machine.place(), format!("no other {what} has ever been good"))
     })?;
-    make_next(&mut context, slot, TRIES)
+    make_next(&mut machine, target, TRIES)
 }
 
-fn make_next(context: &mut Context, slot: u32, tries: u8) -> Result<(), Error> {
-    check_holds_something("cannot boot", context, slot)?;
-    change(context, |entries| ledger::set_next(entries, slot, tries))?;
-    warn_unless_accepted(context, slot);
-    output::print(format!("{} is next: {}\n", called(context, slot), standing(context, slot)))
+fn make_next(machine: &mut Machine, target: usize, tries: u8) -> Result<(), Error> {
+    check_holds_something("cannot boot", machine, target)?;
+    let target = machine.change(target, |entries, number| ledger::set_next(entries, number, tries))?;
+    if let (Some(context), Some((_, Home::Slot(number)))) = (&machine.slots, machine.deployments.get(target)) {
+        warn_unless_accepted(context, *number);
+    }
+    warn_unless_chosen(machine, target);
+    output::print(format!("{} is next: {}\n", called(machine, target), standing(machine, target)))
 }
 
-/// Writes down what `edit` makes of the ledger.
-fn change(context: &mut Context, edit: impl FnOnce(&mut [Entry])) -> Result<(), Error> {
-    let mut entries = context.disk.entries();
-    edit(&mut entries);
-    context.disk.write_entries(&entries)
+/// The machine that a command works on.
+fn open(options: &DiskOptions) -> Result<Machine, Error> {
+    let report = options.boot_report();
+    Machine::open(options, report.as_ref(), Access::Write)?.ok_or_else(nothing)
+}
+
+/// The deployment that is called so. Where filesystems could not be looked into, that is why it is not found.
+fn find(machine: &mut Machine, wanted: &str) -> Result<usize, Error> {
+    machine.find(wanted).map_err(|why| machine.refused.take().unwrap_or(why))
+}
+
+fn nothing() -> Error {
+    Error::bad(
+        "cannot find",
+        "the deployments of this system",
+        "no ledger is kept about them, or it was not started by surefoot",
+    )
+    .advice("Another disk or a disk image is given by --disk.")
+}
+
+/// Says that the command line names another one, if that is so.
+fn warn_unless_chosen(machine: &Machine, target: usize) {
+    let next = machine.deployments.iter().find(|(found, _)| found.next);
+    if let (Some((next, _)), Some((found, Home::Filesystem(_)))) = (next, machine.deployments.get(target))
+        && !found.next
+    {
+        anstream::eprintln!(
+            "surefoot: warning: the running command line names {}, which is booted before {}, whatever the ledger says; \
+             surefoot.deployment=auto without a name leaves the choice to the ledger",
+            next.shown(),
+            found.shown()
+        );
+    }
 }
 
 /// Says that the boot would pass the slot over, if that is so.
@@ -138,10 +188,19 @@ pub(crate) fn warn_unless_accepted(context: &Context, slot: u32) {
     );
 }
 
-fn check_holds_something(doing: &str, context: &Context, slot: u32) -> Result<(), Error> {
-    let Some(device) = context.disk.slot(slot) else { return Ok(()) };
+fn check_holds_something(doing: &str, machine: &Machine, target: usize) -> Result<(), Error> {
+    let found = machine.deployments.get(target);
+    let Some(device) = found.and_then(|(_, home)| slot(machine, home)) else { return Ok(()) };
     let advice = "surefoot stage writes an image to it.";
     check_usable(device).map_err(|why| Error::bad(doing, name(device), why).advice(advice))
+}
+
+/// The partition of a deployment that is a slot.
+fn slot<'m>(machine: &'m Machine, home: &Home) -> Option<&'m BlockDevice> {
+    match home {
+        Home::Slot(number) => machine.slots.as_ref()?.disk.slot(*number),
+        Home::Filesystem(_) => None,
+    }
 }
 
 /// Whether the slot can ever boot, or why not.
@@ -154,21 +213,24 @@ fn check_usable(slot: &BlockDevice) -> Result<(), &'static str> {
     }
 }
 
-/// What a slot is called: with its partition number, where the name alone does not tell.
-fn called(context: &Context, slot: u32) -> String {
-    let Some(device) = context.disk.slot(slot) else { return slot.to_string() };
-    let alike = context.disk.slots().filter(|other| name(other) == name(device)).count();
-    if alike > 1 { format!("{} (partition {slot})", name(device)) } else { name(device) }
+/// What a deployment is called: with its partition number, or with its kind, where the name alone does not tell.
+fn called(machine: &Machine, target: usize) -> String {
+    let Some((found, home)) = machine.deployments.get(target) else { return String::new() };
+    let alike = machine.deployments.iter().filter(|(other, _)| other.name == found.name).count();
+    match home {
+        _ if alike <= 1 => found.shown(),
+        Home::Slot(number) => format!("{} (partition {number})", found.shown()),
+        Home::Filesystem(_) => format!("{} ({})", found.shown(), found.kind),
+    }
 }
 
-/// What the ledger says of a slot: `priority 3, 2 tries left`.
-fn standing(context: &Context, slot: u32) -> String {
-    let entry = context.disk.slot(slot).and_then(Entry::of);
-    entry.map(|entry| entry.to_string()).unwrap_or_default()
+/// What the ledger says of a deployment: `priority 3, 2 tries left`.
+fn standing(machine: &Machine, target: usize) -> String {
+    machine.entries().get(target).map(Entry::to_string).unwrap_or_default()
 }
 
 /// What the next boot takes.
-fn next(context: &Context) -> Option<String> {
-    let slots = slots::survey(&context.disk, &context.command_line, context.running);
-    slots.into_iter().find(|slot| slot.next && slot.state != State::Bad).map(|slot| slot.name)
+fn next(machine: &Machine) -> Option<String> {
+    let next = machine.deployments.iter().find(|(found, _)| found.next && found.state != State::Bad);
+    next.map(|(found, _)| found.name.clone())
 }

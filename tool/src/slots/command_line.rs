@@ -10,6 +10,9 @@ use verity::RootHash;
 /// What stands for a command line that is not known: any slot may boot.
 const ANY: &str = "surefoot.verity=off";
 
+/// The same where any deployment may boot.
+const ANY_KIND: &str = "surefoot.deployment=auto surefoot.verity=off";
+
 /// The words of the running kernel, as far as they can still be read: those of drop-in files were in the initramfs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CommandLine {
@@ -29,10 +32,20 @@ impl CommandLine {
         Self { bootconfig: String::new(), cmdline: std::fs::read_to_string(path).unwrap_or_default() }
     }
 
+    /// The configuration of the boot or, where it is not known, one that takes anything.
+    pub(crate) fn parsed_or_any(&self) -> Option<Config<'_>> {
+        let known = (!self.cmdline.trim().is_empty()).then(|| self.parse()).flatten();
+        known.or_else(|| Config::parse(Sources { cmdline: ANY_KIND, ..Sources::default() }).ok())
+    }
+
+    fn parse(&self) -> Option<Config<'_>> {
+        let sources = Sources { drop_ins: "", bootconfig: &self.bootconfig, cmdline: &self.cmdline };
+        Config::parse(sources).ok()
+    }
+
     /// The configuration of a boot that chooses from slots; `None` where these words make no such boot.
     pub(crate) fn config(&self) -> Option<Config<'_>> {
-        let sources = Sources { drop_ins: "", bootconfig: &self.bootconfig, cmdline: &self.cmdline };
-        Config::parse(sources).ok().filter(Config::wants_slots)
+        self.parse().filter(Config::wants_slots)
     }
 
     /// That configuration or, where it is not known, one that takes any slot.

@@ -9,7 +9,7 @@ use verity::RootHash;
 use super::part::node;
 use super::{Access, CommandLine, SlotDisk, number};
 use crate::error::Error;
-use crate::status::report::{self, BootReport};
+use crate::status::report::{self, BootReport, ReportedDeployment};
 
 /// Which disk, for commands that work on slots.
 #[derive(Debug, Default, clap::Args)]
@@ -83,10 +83,16 @@ impl DiskOptions {
         }
     }
 
-    /// Where the disk is: that of `--disk`, else the one that the system runs from. `None` if it runs from no slot.
+    /// Where the disk with the slots is: that of `--disk`, else the one that the system runs from, else the one of which
+    /// slots were candidates. `None` if there were none.
     pub(crate) fn path(&self, report: Option<&BootReport>) -> Option<PathBuf> {
         let running = || Some(node(&report?.deployment.slot.as_ref()?.disk));
-        self.disk.clone().or_else(running)
+        let candidate = || {
+            let is_slot =
+                |found: &&ReportedDeployment| found.ledger.as_ref().is_some_and(|ledger| ledger.keeper == "table");
+            disk_of(report?.deployments.iter().find(is_slot)?.device.as_deref()?)
+        };
+        self.disk.clone().or_else(running).or_else(candidate)
     }
 
     /// Opens the disk.
@@ -128,6 +134,12 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// The disk that the partition with this kernel name is on.
+fn disk_of(partition: &str) -> Option<PathBuf> {
+    let folder = Path::new("/sys/class/block").join(partition).canonicalize().ok()?;
+    Some(node(folder.parent()?.file_name()?.to_str()?))
 }
 
 fn no_slots() -> Error {

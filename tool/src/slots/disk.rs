@@ -9,7 +9,7 @@ use deployment::ledger::{self, Entry, MAX_SLOTS};
 use deployment::table::PartitionTable;
 use deployment::{BlockDevice, DeviceNumber, Facts};
 
-use super::{Access, Medium, attributes, name, number};
+use super::{Access, Medium, name, number};
 use crate::error::Error;
 
 /// What images of disks are called.
@@ -139,11 +139,6 @@ impl SlotDisk {
         found.next().filter(|_| found.next().is_none())
     }
 
-    /// What the ledger says of all slots.
-    pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.slots().map(|slot| Entry { number: number(slot), attributes: attributes(slot) }).collect()
-    }
-
     /// Writes the ledger down.
     pub(crate) fn write_entries(&mut self, entries: &[Entry]) -> Result<(), Error> {
         self.rewrite(&mut |partition| {
@@ -162,7 +157,7 @@ impl SlotDisk {
 }
 
 /// `vda` of `/dev/vda`, wherever the path leads.
-fn kernel_name(path: &Path) -> String {
+pub(crate) fn kernel_name(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
     path.strip_prefix("/dev").unwrap_or(&path).to_string_lossy().replace('/', "!")
 }

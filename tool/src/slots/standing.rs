@@ -4,11 +4,13 @@ use std::cmp::Reverse;
 use std::fmt;
 
 use boot_config::Config;
-use deployment::candidates::{Standing, judge};
+use deployment::candidates::{self, judge};
 use deployment::discoverable::is_unfinished;
 use deployment::gpt::Attributes;
 use deployment::{BlockDevice, Facts};
 use serde::{Deserialize, Serialize};
+
+use crate::status::report::Standing;
 
 use super::{CommandLine, SlotDisk, attributes, label, name, number};
 
@@ -59,7 +61,6 @@ impl fmt::Display for State {
 }
 
 /// A slot as it is shown.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as scripts read it")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Slot {
@@ -67,14 +68,8 @@ pub(crate) struct Slot {
     pub(crate) name: String,
     /// The number of its partition.
     pub(crate) partition: u32,
-    /// 0 never boots, 15 comes first.
-    pub(crate) priority: u8,
-    /// How often it may still be tried while it is not good.
-    pub(crate) tries_left: u8,
-    /// Whether it has booted well.
-    pub(crate) successful: bool,
-    /// Whether what it holds has booted well once, whatever became of it later.
-    pub(crate) once_good: bool,
+    #[serde(flatten)]
+    pub(crate) standing: Standing,
     /// `good`, `untested`, `spent`, `bad` or `empty`.
     pub(crate) state: State,
     /// Whether the running command line accepts its root hash; null where no list of root hashes is known.
@@ -94,10 +89,7 @@ pub(crate) fn survey(disk: &SlotDisk, command_line: &CommandLine, running: Optio
         Slot {
             name: name(slot),
             partition: number,
-            priority: attributes.priority(),
-            tries_left: attributes.tries(),
-            successful: attributes.successful(),
-            once_good: attributes.once_good(),
+            standing: attributes.into(),
             state: State::of(label(slot), attributes),
             accepted: command_line.accepts(slot),
             running: running == Some(number),
@@ -109,6 +101,6 @@ pub(crate) fn survey(disk: &SlotDisk, command_line: &CommandLine, running: Optio
 
 /// The number of the slot that a boot with this configuration takes first.
 fn next<'f>(config: &Config<'_>, facts: &Facts, slots: impl Iterator<Item = &'f BlockDevice>) -> Option<u32> {
-    let bootable = slots.filter(|slot| judge(config, facts, slot) == Ok(Standing::Bootable));
+    let bootable = slots.filter(|slot| judge(config, facts, slot) == Ok(candidates::Standing::Bootable));
     bootable.min_by_key(|slot| (Reverse(attributes(slot).priority()), number(slot))).map(number)
 }

@@ -30,6 +30,11 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "json")]
     slots: bool,
 
+    /// Print only the deployments of all kinds, one a line: name, kind, device, priority, tries, state, and "running",
+    /// "next" or "-", separated by tabs.
+    #[arg(long, conflicts_with_all = ["json", "slots"])]
+    deployments: bool,
+
     #[command(flatten)]
     disk: DiskOptions,
 
@@ -46,6 +51,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let now = Now::read(&args.disk, report.as_ref(), args.history.as_deref().or(running))?;
     if args.slots {
         return output::print(slots::lines(&now.slots));
+    }
+    if args.deployments {
+        return output::print(slots::deployment_lines(&now.all()));
     }
     if args.json {
         return output::print(with_now(text.as_deref(), &now)?);

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::history::{self, Boot};
 use super::report::{BootReport, ReportedSlot};
+use crate::deployments::{self, Deployment, Home, Machine};
 use crate::error::Error;
 use crate::slots::{self, Access, DiskOptions, Slot, State};
 
@@ -31,6 +32,11 @@ pub(crate) struct Now {
     pub(crate) slots_from: Option<Source>,
     /// The slots, by partition number.
     pub(crate) slots: Vec<Slot>,
+    /// `disk`: the deployments were read from their filesystems and from the disk just now. `boot`: they are as PID 1 left
+    /// them. Null where there are none but slots.
+    pub(crate) deployments_from: Option<Source>,
+    /// All deployments, the slots among them; empty where there are none but slots.
+    pub(crate) deployments: Vec<Deployment>,
     /// The last boots, the oldest first; at most 100.
     pub(crate) history: Vec<Boot>,
     /// Why the slots could not be read from the disk.
@@ -39,49 +45,84 @@ pub(crate) struct Now {
 }
 
 impl Now {
-    /// Reads the slots from the disk or, where that is refused, takes them from the report. A disk that was asked for
-    /// by name must be readable.
+    /// Reads the slots and the other deployments from the disk or, where that is refused, takes them from the report. A
+    /// disk that was asked for by name must be readable.
     pub(crate) fn read(
         options: &DiskOptions,
         report: Option<&BootReport>,
         boots: Option<&Path>,
     ) -> Result<Self, Error> {
-        let history = boots.map(history::read).unwrap_or_default();
-        let mut now = Self { disk: options.path(report), slots_from: None, slots: Vec::new(), history, refused: None };
-        let Some(path) = now.disk.clone() else { return Ok(now) };
-        match options.open_with(report, &path, Access::Read) {
-            Ok(context) => {
-                now.slots = slots::survey(&context.disk, &context.command_line, context.running);
-                now.slots_from = Some(Source::Disk);
-            }
+        let mut now = Self {
+            disk: options.path(report),
+            slots_from: None,
+            slots: Vec::new(),
+            deployments_from: None,
+            deployments: Vec::new(),
+            history: boots.map(history::read).unwrap_or_default(),
+            refused: None,
+        };
+        match Machine::open(options, report, Access::Read) {
+            Ok(Some(machine)) => now.take(machine, report),
+            Ok(None) => {}
             Err(why) if options.disk.is_some() => return Err(why),
             Err(why) => {
                 now.slots = report.map(reported).unwrap_or_default();
-                now.slots_from = Some(Source::Boot);
+                now.slots_from = now.disk.is_some().then_some(Source::Boot);
+                now.take_reported(report);
                 now.refused = Some(why);
             }
         }
         Ok(now)
+    }
+
+    /// All deployments, also where there are none but slots.
+    pub(crate) fn all(&self) -> Vec<Deployment> {
+        if self.deployments.is_empty() {
+            self.slots.iter().map(|slot| Deployment::of_slot(slot, "-")).collect()
+        } else {
+            self.deployments.clone()
+        }
+    }
+
+    fn take(&mut self, machine: Machine, report: Option<&BootReport>) {
+        if let Some(context) = &machine.slots {
+            self.slots = slots::survey(&context.disk, &context.command_line, context.running);
+            self.slots_from = Some(Source::Disk);
+        } else {
+            self.disk = None;
+        }
+        if machine.has_others() {
+            let next =
+                |number| machine.deployments.iter().any(|(found, home)| found.next && *home == Home::Slot(number));
+            self.slots.iter_mut().for_each(|slot| slot.next = next(slot.partition));
+            self.deployments_from = Some(Source::Disk);
+            self.deployments = machine.deployments.into_iter().map(|(found, _)| found).collect();
+        } else if machine.refused.is_some() {
+            self.take_reported(report);
+            self.refused = machine.refused;
+        }
+    }
+
+    fn take_reported(&mut self, report: Option<&BootReport>) {
+        let all = report.map(deployments::reported).unwrap_or_default();
+        if all.iter().any(|found| found.place.is_some()) {
+            self.deployments_from = Some(Source::Boot);
+            self.deployments = all;
+        }
     }
 }
 
 /// The slots as PID 1 left them.
 fn reported(report: &BootReport) -> Vec<Slot> {
     let running = report.deployment.slot.as_ref().map(|slot| slot.partition);
-    let attributes = |slot: &ReportedSlot| {
-        let attributes = Attributes::default().with_priority(slot.priority).with_tries(slot.tries_left);
-        attributes.with_successful(slot.successful).with_once_good(slot.once_good)
-    };
+    let attributes = |slot: &ReportedSlot| Attributes::from(slot.standing);
     let bootable = report.slots.iter().filter(|slot| slot.cannot_boot.is_none() && attributes(slot).may_boot());
-    let next = bootable.min_by_key(|slot| (std::cmp::Reverse(slot.priority), slot.partition));
+    let next = bootable.min_by_key(|slot| (std::cmp::Reverse(slot.standing.priority), slot.partition));
     let next = next.map(|slot| slot.partition);
     let slot = |slot: &ReportedSlot| Slot {
         name: if slot.name.is_empty() { slot.partition.to_string() } else { slot.name.clone() },
         partition: slot.partition,
-        priority: slot.priority,
-        tries_left: slot.tries_left,
-        successful: slot.successful,
-        once_good: slot.once_good,
+        standing: slot.standing,
         state: State::of(&slot.name, attributes(slot)),
         accepted: None,
         running: running == Some(slot.partition),

@@ -1,5 +1,6 @@
 //! The report of a boot, `/run/surefoot/boot.json`, as PID 1 writes it. What each field means is in `docs/boot-json.md`.
 
+use deployment::gpt::Attributes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +24,10 @@ pub(crate) struct BootReport {
     /// The slots of the boot disk; absent where the command line does not choose from slots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) slots: Vec<ReportedSlot>,
+    /// All deployments that were found, in the order in which they would be tried, with those that the boot ledger bars at
+    /// the end; at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) deployments: Vec<ReportedDeployment>,
     /// Why something else runs than what was meant; absent where it is what was meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fallback: Option<Fallback>,
@@ -30,6 +35,9 @@ pub(crate) struct BootReport {
     pub(crate) init: String,
     /// The candidates that were tried before and failed, in the order in which they were tried.
     pub(crate) failed: Vec<Failure>,
+    /// What was found in filesystems and does not boot; absent where there was nothing like it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) passed_over: Vec<Failure>,
     /// The mounts that were made, in the order in which they were made.
     pub(crate) mounts: Vec<Mount>,
     /// Why the machine runs with less than was asked for; empty when it does not. One sentence each.
@@ -61,7 +69,8 @@ pub(crate) struct Deployment {
     /// What it is called, one word. `/run/surefoot/deployment` holds the same name alone.
     pub(crate) name: String,
     /// How it was found. `configured`: the command line names it outright (`roothash=`, `root=`, `usrhash=`). `slot`:
-    /// it is the best slot of the boot disk.
+    /// it is the best slot of the boot disk. Anything else is a kind of deployment that lies in a filesystem: `ostree`,
+    /// `composefs`, `btrfs`, `image`.
     pub(crate) kind: String,
     /// `verified`: a root hash vouches for every byte of it. `insecure`: it does not, and `insecure` above says of what.
     pub(crate) trust: String,
@@ -71,9 +80,84 @@ pub(crate) struct Deployment {
     /// The root hash of a `/usr` of its own, in hexadecimal digits; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) usr_hash: Option<String>,
+    /// The fs-verity digest of its composefs image, in hexadecimal digits; absent where none vouches for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<String>,
+    /// Kernel name of the block device that holds it, such as `vda2`; absent where it is in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
+    /// Where it lies in the filesystem there, as its kind says it: a path, or a digest; absent where it is the filesystem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<String>,
     /// Its slot; absent where it is in none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) slot: Option<DeploymentSlot>,
+    /// What the boot ledger says of it, this boot counted; absent where it keeps none about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ledger: Option<ReportedLedger>,
+}
+
+/// What the boot ledger says of a deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Standing {
+    /// 0 never boots, 15 comes first.
+    pub(crate) priority: u8,
+    /// How often it may still be tried while it is not good.
+    pub(crate) tries_left: u8,
+    /// Whether it has booted well.
+    pub(crate) successful: bool,
+    /// Whether what it holds has booted well once, whatever became of it later.
+    pub(crate) once_good: bool,
+}
+
+impl From<Attributes> for Standing {
+    fn from(attributes: Attributes) -> Self {
+        Self {
+            priority: attributes.priority(),
+            tries_left: attributes.tries(),
+            successful: attributes.successful(),
+            once_good: attributes.once_good(),
+        }
+    }
+}
+
+impl From<Standing> for Attributes {
+    fn from(standing: Standing) -> Self {
+        let attributes = Self::default().with_priority(standing.priority).with_tries(standing.tries_left);
+        attributes.with_successful(standing.successful).with_once_good(standing.once_good)
+    }
+}
+
+/// What the boot ledger says of a deployment, and what keeps that ledger.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ReportedLedger {
+    /// `table`: the partition table of its disk. `file`: a file in its filesystem. `name`: the name of its own file there.
+    pub(crate) keeper: String,
+    #[serde(flatten)]
+    pub(crate) standing: Standing,
+    /// Whether tries are counted: not before any deployment was marked good, and not for what the command line names.
+    pub(crate) counted: bool,
+}
+
+/// A deployment that was found.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ReportedDeployment {
+    /// What it is called.
+    pub(crate) name: String,
+    /// How it was found, as for the one that was booted.
+    pub(crate) kind: String,
+    /// Kernel name of the block device that holds it; absent where it is in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
+    /// Where it lies in the filesystem there; absent where it is the filesystem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<String>,
+    /// What the boot ledger says of it, this boot counted; absent where it keeps none about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ledger: Option<ReportedLedger>,
 }
 
 /// Where a deployment stands in the boot ledger.
@@ -84,14 +168,8 @@ pub(crate) struct DeploymentSlot {
     pub(crate) disk: String,
     /// The number of its partition.
     pub(crate) partition: u32,
-    /// 0 never boots, 15 comes first.
-    pub(crate) priority: u8,
-    /// How often it may still be tried, this boot not counted, while it is not good.
-    pub(crate) tries_left: u8,
-    /// Whether it has booted well before.
-    pub(crate) successful: bool,
-    /// Whether what it holds has booted well once, whatever became of it later.
-    pub(crate) once_good: bool,
+    #[serde(flatten)]
+    pub(crate) standing: Standing,
 }
 
 /// A slot of the boot disk, as PID 1 left it.
@@ -102,14 +180,8 @@ pub(crate) struct ReportedSlot {
     pub(crate) name: String,
     /// The number of its partition.
     pub(crate) partition: u32,
-    /// 0 never boots, 15 comes first.
-    pub(crate) priority: u8,
-    /// How often it may still be tried while it is not good.
-    pub(crate) tries_left: u8,
-    /// Whether it has booted well.
-    pub(crate) successful: bool,
-    /// Whether what it holds has booted well once, whatever became of it later.
-    pub(crate) once_good: bool,
+    #[serde(flatten)]
+    pub(crate) standing: Standing,
     /// Why it cannot boot; absent where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cannot_boot: Option<String>,
@@ -214,9 +286,11 @@ fn what_is_known(value: &Value, schema: u64) -> BootReport {
         kernel: field(value, "kernel"),
         deployment: field(value, "deployment"),
         slots: field(value, "slots"),
+        deployments: field(value, "deployments"),
         fallback: field(value, "fallback"),
         init: field(value, "init"),
         failed: field(value, "failed"),
+        passed_over: field(value, "passed_over"),
         mounts: field(value, "mounts"),
         degraded: field(value, "degraded"),
         insecure: field(value, "insecure"),

@@ -1,13 +1,16 @@
 use boot_config::{Config, Sources};
+use deployment::candidates::{self, CandidateName, Keeper, Kind, Record, RootSource, TreeSource};
 use deployment::facts::DeviceNumber;
 use deployment::filesystem::{Filesystem, FilesystemLabel, FilesystemUuid};
+use deployment::gpt::Attributes;
+use deployment::ledger::Entry;
 use deployment::table::PartitionTable;
-use deployment::{BlockDevice, Facts, FilesystemKind, Name};
+use deployment::{BlockDevice, Candidate, Facts, FilesystemKind, Name};
 use init::execute::{System, execute};
 use init::json::Json;
 use init::plan::{Action, LoopFile, Mount, Plan, VerityDevice, With, select};
 use init::reason;
-use init::report::Report;
+use init::report::{Booted, Report};
 use init::text::{Path, Reason};
 use insta::assert_snapshot;
 use serde_json::Value;
@@ -57,6 +60,10 @@ impl System for Willing {
         Ok(init::path!("/sbin/init"))
     }
 
+    fn remove(&mut self, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
     fn check_undone(&mut self) -> Result<(), Reason> {
         Ok(())
     }
@@ -94,20 +101,48 @@ fn machine() -> Facts {
 /// The report that PID 1's own code writes of a boot in which everything occurred that a report can hold.
 fn written_by_pid1() -> String {
     let config = Config::parse(Sources { cmdline: CMDLINE, ..Sources::default() }).unwrap();
-    let selection = select(&config, &machine()).unwrap();
+    let facts = machine();
+    let mut selection = select(&config, &facts).unwrap();
+    selection.candidates.push(ostree()).unwrap();
     let mut plan = Plan::new();
     let with = With { look: None, state: &selection.state, devices: &selection.devices, fallback: false };
-    plan.make(&config, &selection.candidates[0], &with).unwrap();
+    let candidate = &selection.candidates[0];
+    plan.make(&config, candidate, &with).unwrap();
     let mut report = Report::default();
     report.reached("start");
     report.failed("newer", &reason!("cannot verify root: \"quoted\""));
+    report.passed_over("snapshot-7", &reason!("it is no operating system"));
     report.degraded(reason!("changes are kept in memory"));
     report.insecure(reason!("/usr is not verified"));
     report.reached("root complete");
     let mut json = Json::new(String::new());
     let root = execute(&plan, &mut Willing).unwrap();
-    report.document(&mut json, &root, &config.unknown).unwrap();
+    report.chose(&config, &facts, candidate, &selection.candidates);
+    let booted = Booted { root: &root, candidate, all: &selection.candidates };
+    report.document(&mut json, &booted, &config.unknown).unwrap();
     json.finish()
+}
+
+/// A deployment in a filesystem.
+fn ostree() -> Candidate {
+    let attributes = Attributes::default().with_priority(2).with_tries(3);
+    Candidate {
+        name: CandidateName::try_from("debian-1.0").unwrap(),
+        kind: Kind("ostree"),
+        root: RootSource::Tree(TreeSource {
+            sysroot: 0,
+            device: Name::try_from("vdd").unwrap(),
+            filesystem: Some(FilesystemKind::Ext4),
+            place: String::from("ostree/deploy/debian/deploy/1.0").as_str().try_into().unwrap(),
+        }),
+        record: Some(Record {
+            keeper: Keeper::File(0),
+            entry: Entry { number: 0, attributes },
+            standing: candidates::Standing::Bootable,
+            counted: true,
+        }),
+        ..Candidate::nothing()
+    }
 }
 
 /// A report as a virtual machine has left it.
@@ -132,12 +167,14 @@ fn pid1_and_this_program_agree_on_every_field() {
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_value(whole(&text)).unwrap(), value);
     let fields = value.as_object().unwrap();
-    for field in fields.keys().filter(|field| *field != "schema") {
+    let required =
+        fields.keys().filter(|field| !["schema", "deployments", "fallback", "passed_over"].contains(&field.as_str()));
+    for field in required {
         let mut lacking = value.clone();
         lacking.as_object_mut().unwrap().remove(field);
         assert_eq!(parse(&lacking.to_string()).unwrap_err(), format!("missing field `{field}`"));
     }
-    for list in ["failed", "mounts", "degraded", "insecure", "unknown_keys", "timeline"] {
+    for list in ["failed", "mounts", "degraded", "insecure", "unknown_keys", "timeline", "deployments", "passed_over"] {
         assert_ne!(fields[list], Value::Array(Vec::new()), "{list} is not tried");
     }
 }
@@ -167,7 +204,12 @@ fn every_field_is_documented() {
         };
         fields.into_iter().flat_map(serde_json::Map::keys).for_each(|field| check(&format!("{prefix}{field}")));
     }
-    check("deployment.usr_hash");
+    for field in ["deployment.usr_hash", "deployment.digest", "deployment.device", "deployment.place"] {
+        check(field);
+    }
+    for field in ["keeper", "priority", "tries_left", "successful", "once_good", "counted"] {
+        check(&format!("deployment.ledger.{field}"));
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The report for people.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
+use deployment::gpt::MAX_PRIORITY;
 
 use super::report::{BootReport, Deployment, Mount};
 use crate::output::printable;
@@ -28,6 +30,12 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "\n{HEADING}failed before{HEADING:#}")?;
             for failure in &report.failed {
                 writeln!(f, "  {BAD}{}{BAD:#}: {}", failure.name, failure.reason)?;
+            }
+        }
+        if !report.passed_over.is_empty() {
+            writeln!(f, "\n{HEADING}passed over{HEADING:#}")?;
+            for other in &report.passed_over {
+                writeln!(f, "  {}: {}", printable(&other.name), printable(&other.reason))?;
             }
         }
         self.mounts(f)?;
@@ -69,9 +77,12 @@ impl Summary<'_> {
 
     fn choice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BootReport { kernel, deployment, init, .. } = self.report;
-        let Deployment { kind, root_hash, usr_hash, .. } = deployment;
-        writeln!(f, "chosen      {}", why_chosen(kind))?;
-        for (role, hash) in [("root hash", root_hash), ("/usr hash", usr_hash)] {
+        let Deployment { root_hash, usr_hash, digest, device, place, .. } = deployment;
+        writeln!(f, "chosen      {}", why_chosen(deployment))?;
+        if let (Some(place), Some(device)) = (place, device) {
+            writeln!(f, "lies in     {} of /dev/{device}", printable(place))?;
+        }
+        for (role, hash) in [("root hash", root_hash), ("/usr hash", usr_hash), ("digest", digest)] {
             hash.as_ref().map_or(Ok(()), |hash| writeln!(f, "{role:<12}{hash}"))?;
         }
         writeln!(f, "kernel      {kernel}")?;
@@ -119,12 +130,15 @@ impl Summary<'_> {
     }
 }
 
-/// What `kind` means.
-fn why_chosen(kind: &str) -> &str {
-    match kind {
-        "configured" => "the command line names it",
-        "slot" => "it is the best slot that boots",
-        other => other,
+/// Why it was chosen, by its kind and by what the ledger says of it.
+fn why_chosen(deployment: &Deployment) -> Cow<'_, str> {
+    let is_named =
+        deployment.ledger.as_ref().is_some_and(|ledger| !ledger.counted && ledger.standing.priority == MAX_PRIORITY);
+    match deployment.kind.as_str() {
+        "configured" => "the command line names it".into(),
+        "slot" => "it is the best slot that boots".into(),
+        kind if is_named => format!("the command line names it, a deployment of the kind {kind}").into(),
+        kind => format!("it is the best deployment that boots, of the kind {kind}").into(),
     }
 }
 

@@ -194,9 +194,9 @@ fn where_the_system_runs_from_no_slot_nothing_is_marked() {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let expected = (Some(0), "nothing to mark: the system runs from no slot\n".to_owned(), String::new());
+    let expected = (Some(0), "nothing to mark: no boot ledger is kept about what runs\n".to_owned(), String::new());
     assert_eq!(run("mark-good"), expected);
     let (code, stdout, stderr) = run("rollback");
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.contains("cannot find the slots of this system: it runs from none"), "{stderr}");
+    assert!(stderr.contains("cannot find the deployments of this system: no ledger is kept"), "{stderr}");
 }

@@ -81,7 +81,13 @@ pub(crate) fn found(kind: &SysrootKind, look: &Look<'_>, ledger: &LedgerFile) ->
     let order = Order { kind: 2, sysroot: 0, index: 0 };
     look_for(kind, look, order, ledger, &mut candidates, &mut note);
     rank::sort(&mut candidates);
-    candidates.iter().map(candidate).chain(lines).collect::<Vec<_>>().join("\n")
+    candidates
+        .iter()
+        .filter(|candidate| !candidate.is_barred())
+        .map(candidate)
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn candidate(candidate: &Candidate) -> String {
@@ -101,6 +107,9 @@ pub(crate) fn shown(part: &Part<'_>) -> String {
         Part::Subvolume { path, target, flags } => format!("subvolume {path} on {} {}", at(target), of(flags)),
         Part::Bind { directory, target, flags } => {
             format!("bind {} on {} {}", at(directory), at(target), of(flags))
+        }
+        Part::OptionalBind { directory, target, flags } => {
+            format!("bind {} on {} {}, if that is there", at(directory), at(target), of(flags))
         }
         Part::Overlay { lower, upper, work, target, flags } => format!(
             "overlay on {} {}: lower {}, upper {}, work {}",
@@ -161,8 +170,8 @@ fn extent(Extent { file, offset, size }: Extent<'_>) -> String {
     format!("{}[{offset}+{size}]", at(file))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[test]

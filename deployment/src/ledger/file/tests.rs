@@ -54,6 +54,7 @@ fn nothing_is_counted_before_anything_was_good() {
     ledger.set("b", GOOD, &keep_all).unwrap();
     assert_eq!(ledger.standing("a"), (Attributes(0).with_priority(1).with_tries(TRIES), true));
     assert_eq!(ledger.standing("b"), (GOOD, true));
+    assert_eq!(ledger.highest_priority(), GOOD.priority());
 }
 
 #[test]
@@ -127,4 +128,12 @@ proptest! {
         }
         content(&image);
     }
+}
+
+#[test]
+fn a_name_that_is_longer_than_its_record_is_found_again() {
+    let mut ledger = LedgerFile::default();
+    let long = "x".repeat(MAX_RECORDED_NAME + 8);
+    ledger.set(&long, GOOD, &keep_all).unwrap();
+    assert_eq!((ledger.find(&long), ledger.standing(&long)), (Some(GOOD), (GOOD, true)));
 }

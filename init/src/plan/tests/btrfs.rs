@@ -36,7 +36,7 @@ impl Tree for Directories {
     }
 
     fn status(&self, path: &str) -> Result<Status, TreeError> {
-        let status = Status { kind: FileKind::Directory, size: 0, device: 1, inode: 1 };
+        let status = Status { kind: FileKind::Directory, size: 0, device: 1, inode: 1, modified: 0 };
         self.has(path).then_some(status).ok_or(TreeError::Missing)
     }
 
@@ -96,7 +96,7 @@ pub(super) fn look_into(disk: &[Row], tree: &dyn Tree, cmdline: &str) -> String 
         let _ = writeln!(text, "passed over {what}: {why}");
     });
     selection.candidates = found;
-    text + "\n" + &planned_with(&config, &selection, &selection.state, Some(&look))
+    text + "\n" + &planned_in(Some(&look), &config, &selection, &selection.state)
 }
 
 macro_rules! golden {

@@ -1,4 +1,4 @@
-//! A part of a file as a read-only block device.
+//! A part of a file as a block device.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ const TRIES: usize = 16;
 
 /// A loop device. It is detached when dropped, and by the kernel itself (`LO_FLAGS_AUTOCLEAR`) when the process ends in
 /// any other way.
-pub(super) struct LoopDevice(loopdev::LoopDevice);
+pub(crate) struct LoopDevice(loopdev::LoopDevice);
 
 impl LoopDevice {
     /// Attaches `size` bytes from byte `start` of `file` on.
-    pub(super) fn attach(file: &Path, start: u64, size: u64) -> io::Result<Self> {
+    pub(crate) fn attach(file: &Path, start: u64, size: u64, writable: bool) -> io::Result<Self> {
         let control = LoopControl::open()?;
         let mut tried = 1;
         loop {
             let device = control.next_free()?;
-            let options = device.with().offset(start).size_limit(size).read_only(true).autoclear(true);
+            let options = device.with().offset(start).size_limit(size).read_only(!writable).autoclear(true);
             match options.attach(file) {
                 Ok(()) => return Ok(Self(device)),
                 Err(why) if why.raw_os_error() == Some(Errno::EBUSY as i32) && tried < TRIES => tried += 1,
@@ -30,7 +30,7 @@ impl LoopDevice {
     }
 
     /// Its node.
-    pub(super) fn path(&self) -> io::Result<PathBuf> {
+    pub(crate) fn path(&self) -> io::Result<PathBuf> {
         self.0.path().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 }

@@ -1,0 +1,114 @@
+//! Deployments of ostree: laid out by Debian's `ostree`, booted by surefoot.
+
+pub(crate) mod boot;
+pub(crate) mod composefs;
+pub(crate) mod debian;
+pub(crate) mod fallback;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use surefoot_ci::cache::Key;
+use surefoot_ci::disk::Disk;
+use surefoot_ci::drive::Drive;
+use surefoot_ci::initramfs;
+use surefoot_ci::kernel::{self, Kernel, Package};
+use surefoot_ci::machine::Outcome;
+use surefoot_ci::ostree::{Deployment, Image, STATEROOT, Sysroot};
+use surefoot_ci::paths;
+use surefoot_ci::tree::Tree;
+use surefoot_ci::vm::Vm;
+use surefoot_probe::Report;
+use tempfile::TempDir;
+
+use crate::judge::{boot_report, same};
+use crate::slots::judge::text;
+
+/// What every machine here is told, besides which deployment it shall boot.
+const WORDS: &str = "root=PARTLABEL=sysroot rw";
+
+/// A machine with a sysroot.
+pub(crate) struct Machine {
+    name: String,
+    kernel: Kernel,
+    initramfs: PathBuf,
+    image: Image,
+    disk: Disk,
+    _scratch: TempDir,
+}
+
+impl Machine {
+    /// One whose initramfs holds these files: path, and content.
+    pub(crate) fn new(name: &str, sysroot: &Sysroot, files: &[(&str, &str)]) -> Result<Self> {
+        Self::with_kernel(name, Package::Cloud612, sysroot, files)
+    }
+
+    pub(crate) fn with_kernel(name: &str, package: Package, sysroot: &Sysroot, files: &[(&str, &str)]) -> Result<Self> {
+        let kernel = kernel::fetch(package)?;
+        let packed = packed(files)?;
+        let mut options = vec!["--module", "virtio_console"];
+        options.extend(packed.iter().map(String::as_str));
+        let initramfs = initramfs::build(&kernel, &options)?;
+        let image = sysroot.build()?;
+        let scratch = tempfile::tempdir()?;
+        let disk = Disk::create(&scratch.path().join("disk"), 512, &[image.partition()])?;
+        Ok(Self { name: name.to_owned(), kernel, initramfs, image, disk, _scratch: scratch })
+    }
+
+    /// A deployment, counted from 0 in the order in which they were made.
+    pub(crate) fn deployment(&self, number: usize) -> Result<&Deployment> {
+        self.image.deployments.get(number).context("no such deployment")
+    }
+
+    /// What surefoot calls a deployment.
+    pub(crate) fn called(&self, number: usize) -> Result<String> {
+        let Deployment { checksum, directory, .. } = self.deployment(number)?;
+        let serial = directory.rsplit('.').next().unwrap_or_default();
+        Ok(format!("{STATEROOT}-{}.{serial}", &checksum[..12]))
+    }
+
+    /// Boots once; what is written is forgotten.
+    pub(crate) fn boot(&self, words: &str) -> Result<Outcome> {
+        self.vm(&self.name, words).drive(Drive::new(&self.disk)).run()
+    }
+
+    /// Boots once, and keeps what is written; `boot` names the log.
+    pub(crate) fn boot_keeping(&self, boot: &str, words: &str) -> Result<Outcome> {
+        self.vm(&format!("{}-{boot}", self.name), words).drive(Drive::new(&self.disk).keep_writes()).run()
+    }
+
+    fn vm(&self, name: &str, words: &str) -> Vm {
+        Vm::new(name, &self.kernel, &self.initramfs).append(WORDS).append(words)
+    }
+}
+
+/// The words of `surefoot initramfs` that pack these files. A file is kept under a name that tells its content, for images
+/// are cached by these words.
+pub(crate) fn packed(files: &[(&str, &str)]) -> Result<Vec<String>> {
+    let folder = paths::cache().join("ostree");
+    fs::create_dir_all(&folder)?;
+    let mut words = Vec::new();
+    for (path, content) in files {
+        let file = folder.join(format!("packed-{}", Key::default().text(content).hex()));
+        fs::write(&file, content)?;
+        words.extend(["--add".to_owned(), format!("{}:{path}", file.display())]);
+    }
+    Ok(words)
+}
+
+/// The configuration of ostree's initramfs program.
+pub(crate) const CONFIGURATION: &str = "/etc/ostree/prepare-root.conf";
+
+/// The probe's tree in a version that can be told by `/usr/lib/version`.
+pub(crate) fn version(version: u32) -> Result<Tree> {
+    Ok(Tree::probe()?.file("usr/lib/version", version.to_string(), 0o644))
+}
+
+/// Fails unless this deployment was booted, as what it is called, with this trust.
+pub(crate) fn is_booted(report: &Report, name: &str, trust: &str) -> Result<()> {
+    let boot = boot_report(report)?;
+    same("the kind", text(&boot, "/deployment/kind")?, "ostree")?;
+    same("the deployment", text(&boot, "/deployment/name")?, name)?;
+    same("the trust", text(&boot, "/deployment/trust")?, trust)
+}

@@ -1,0 +1,90 @@
+//! Roots of ostree, from a sysroot that is a directory of this machine.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use deployment::candidates::{self, Look};
+use deployment::ledger::file::LedgerFile;
+
+use super::*;
+use crate::mounted_tree::MountedTree;
+
+const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const KERNEL: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+
+/// A directory that is gone when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("surefoot-plan-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Puts a sysroot with one deployment, which has an image, into a directory.
+fn sysroot(top: &Path) {
+    let deployment = top.join(format!("ostree/deploy/debian/deploy/{COMMIT}.0"));
+    for name in ["boot", "etc", "sysroot", "usr/etc", "var"] {
+        fs::create_dir_all(deployment.join(name)).unwrap();
+    }
+    fs::write(deployment.join(".ostree.cfs"), "").unwrap();
+    fs::create_dir_all(top.join("ostree/deploy/debian/var")).unwrap();
+    fs::create_dir_all(top.join("boot/loader.1/entries")).unwrap();
+    symlink("loader.1", top.join("boot/loader")).unwrap();
+    let links = top.join(format!("ostree/boot.1.0/debian/{KERNEL}"));
+    fs::create_dir_all(&links).unwrap();
+    symlink(format!("../../../deploy/debian/deploy/{COMMIT}.0"), links.join("0")).unwrap();
+    symlink("boot.1.0", top.join("ostree/boot.1")).unwrap();
+}
+
+/// Everything that the boot would do with this `prepare-root.conf` in the initramfs.
+fn explain_ostree(name: &str, cmdline: &str, conf: &str) -> String {
+    let folder = Folder::new(name);
+    let (top, initramfs) = (folder.0.join("sysroot"), folder.0.join("initramfs"));
+    sysroot(&top);
+    fs::create_dir_all(initramfs.join("etc/ostree")).unwrap();
+    fs::write(initramfs.join("etc/ostree/prepare-root.conf"), conf).unwrap();
+    let open = |path: &Path| MountedTree::open(path.to_str().unwrap()).unwrap();
+    let (tree, initramfs) = (open(&top), open(&initramfs));
+
+    let root = ("vda", 1, PartitionType::Root, "01234567-89ab-cdef-0011-223344556677", "root", FilesystemKind::Ext4);
+    let config = Config::parse(Sources { cmdline, ..Sources::default() }).unwrap();
+    let mut selection = select(&config, &machine(&[root])).unwrap();
+    let device = selection.sysroots[0].clone();
+    let look = Look { config: &config, tree: &tree, initramfs: &initramfs, device: &device };
+    let ledger = LedgerFile::default();
+    candidates::look_into(&look, 0, &ledger, &mut selection.candidates, &mut |what, why| panic!("{what}: {why}"));
+    planned_in(Some(&look), &config, &selection, &selection.state)
+}
+
+macro_rules! golden_ostree {
+    ($($name:ident: $cmdline:expr, $conf:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let cmdline = format!("surefoot.verity=optional {}", $cmdline);
+                insta::with_settings!({ description => cmdline.clone(), omit_expression => true }, {
+                    insta::assert_snapshot!(explain_ostree(stringify!($name), &cmdline, $conf));
+                });
+            }
+        )*
+    };
+}
+
+golden_ostree! {
+    a_plain_root_of_ostree: format!("root=/dev/vda1 rw ostree=/ostree/boot.1/debian/{KERNEL}/0"), "[sysroot]\nreadonly=true\n";
+    a_composefs_of_ostree: "surefoot.deployment=auto", "[composefs]\nenabled=verity\n";
+    all_of_ostree_transient: "surefoot.deployment=auto",
+        "[composefs]\nenabled=yes\n[root]\ntransient=true\n[etc]\ntransient=true\n";
+    layers_of_ones_own_over_ostree: "surefoot.deployment=auto rw surefoot.etc=tmpfs surefoot.var=tmpfs", "";
+    a_deployment_of_ostree_that_is_not_there: "surefoot.deployment=ostree:other", "";
+}

@@ -1,0 +1,150 @@
+//! The boot entry of an ostree deployment, whose name may count tries (Boot Loader Specification, "Boot counting"): what
+//! the ledger says is said there, too, so that the boot loader chooses alike.
+
+use deployment::gpt::Attributes;
+use deployment::ostree::{BootEntry, BootLink};
+use deployment::tree::Tree;
+use init::ledger::rename;
+use init::mounted_tree::MountedTree;
+
+/// Most bytes of a boot entry, and of the text of a link.
+const MAX_ENTRY: usize = 1 << 16;
+const MAX_LINK: usize = 255;
+/// What the names of boot entries end in.
+const SUFFIX: &str = ".conf";
+
+/// Renames the boot entries of the deployment at `place` that count tries. Where `/boot` is another filesystem there are
+/// none.
+pub(super) fn tell(tree: &MountedTree, place: &str, attributes: Attributes) -> Result<(), String> {
+    let Some(folder) = entries(tree) else { return Ok(()) };
+    let mut names = Vec::new();
+    // A folder that cannot be listed holds nothing for us.
+    let _ = tree.list(&folder, &mut |name| {
+        names.push(name.to_owned());
+        true
+    });
+    for name in names {
+        let path = format!("{folder}/{name}");
+        let Some(new) = renamed(&name, attributes).filter(|new| *new != name) else { continue };
+        if boots(tree, &path, &name, place) {
+            rename(tree, &path, &format!("{folder}/{new}")).map_err(|why| why.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of the boot entries that count.
+fn entries(tree: &dyn Tree) -> Option<String> {
+    let mut buffer = [0; MAX_LINK];
+    let version = deployment::ostree::bls::loader_version(tree.read_link("boot/loader", &mut buffer).ok()?)?;
+    Some(format!("boot/loader.{version}/entries"))
+}
+
+/// Whether the entry is that of the deployment at `place`.
+fn boots(tree: &dyn Tree, path: &str, name: &str, place: &str) -> bool {
+    let mut buffer = vec![0; MAX_ENTRY];
+    let entry = tree.read_text(path, &mut buffer).ok().and_then(|text| BootEntry::parse(name, text));
+    entry.and_then(|entry| deployment_of(tree, entry.ostree()?)).as_deref() == Some(place)
+}
+
+/// The path of the deployment that a boot link leads to.
+fn deployment_of(tree: &dyn Tree, asked: &str) -> Option<String> {
+    let link = BootLink::parse(asked).ok()?;
+    let start = format!("boot.{}", link.boot_version);
+    let mut buffer = [0; MAX_LINK];
+    let directory = tree.read_link(&format!("ostree/{start}"), &mut buffer).ok()?;
+    let sub_version = directory.strip_prefix(&start)?.strip_prefix('.')?.parse().ok()?;
+    let mut buffer = [0; MAX_LINK];
+    let text = tree.read_link(&link.resolved(sub_version).to_string(), &mut buffer).ok()?;
+    link.deployment(text).ok().map(|deployment| deployment.to_string())
+}
+
+/// What an entry is to be called; `None` for one whose name counts nothing.
+fn renamed(name: &str, attributes: Attributes) -> Option<String> {
+    BootEntry::parse(name, "")?.tries?;
+    let (stem, counters) = name.strip_suffix(SUFFIX)?.rsplit_once('+')?;
+    let done = counters.find('-').map_or("", |at| &counters[at..]);
+    Some(if attributes.successful() {
+        format!("{stem}{SUFFIX}")
+    } else if attributes.priority() == 0 {
+        format!("{stem}+0{done}{SUFFIX}")
+    } else {
+        format!("{stem}+{}{done}{SUFFIX}", attributes.tries())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_name_says_what_the_ledger_says() {
+        let good = Attributes::default().with_priority(1).with_successful(true);
+        let untested = Attributes::default().with_priority(1).with_tries(2);
+        for (name, expected) in [
+            ("ostree-1+3-0.conf", ["ostree-1.conf", "ostree-1+0-0.conf", "ostree-1+2-0.conf"]),
+            ("ostree-2-debian+0.conf", ["ostree-2-debian.conf", "ostree-2-debian+0.conf", "ostree-2-debian+2.conf"]),
+        ] {
+            let new = [good, Attributes::default(), untested].map(|attributes| renamed(name, attributes).unwrap());
+            assert_eq!(new, expected, "{name}");
+        }
+        for name in ["ostree-1.conf", "debian+3.conf", "ostree-1+x.conf"] {
+            assert_eq!(renamed(name, good), None, "{name}");
+        }
+    }
+
+    const DEPLOYMENT: &str = "ostree/deploy/debian/deploy/";
+
+    /// A sysroot with two deployments and their boot entries.
+    fn sysroot(root: &Path) -> [String; 2] {
+        fs::create_dir_all(root.join("boot/loader.1/entries")).unwrap();
+        symlink("loader.1", root.join("boot/loader")).unwrap();
+        ["1", "2"].map(|digit| {
+            let checksum = digit.repeat(64);
+            let link = format!("ostree/boot.1.0/debian/{checksum}");
+            fs::create_dir_all(root.join(&link)).unwrap();
+            let place = format!("{DEPLOYMENT}{checksum}.0");
+            fs::create_dir_all(root.join(&place)).unwrap();
+            symlink(format!("../../../deploy/debian/deploy/{checksum}.0"), root.join(link).join("0")).unwrap();
+            let text = format!("title x\nversion {digit}\noptions quiet ostree=/ostree/boot.1/debian/{checksum}/0\n");
+            fs::write(root.join(format!("boot/loader.1/entries/ostree-{digit}+3-0.conf")), text).unwrap();
+            place
+        })
+    }
+
+    fn names(root: &Path) -> Vec<String> {
+        let entries = fs::read_dir(root.join("boot/loader.1/entries")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn only_the_entry_of_the_deployment_is_renamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [_, second] = sysroot(folder.path());
+        symlink("boot.1.0", folder.path().join("ostree/boot.1")).unwrap();
+        let tree = MountedTree::open(folder.path().to_str().unwrap()).unwrap();
+        let good = Attributes::default().with_priority(1).with_successful(true);
+        tell(&tree, &second, good).unwrap();
+        assert_eq!(names(folder.path()), ["ostree-1+3-0.conf", "ostree-2.conf"]);
+        tell(&tree, "ostree/deploy/debian/deploy/other", good).unwrap();
+        assert_eq!(names(folder.path()).len(), 2);
+        assert_eq!(names(folder.path())[0], "ostree-1+3-0.conf");
+    }
+
+    #[test]
+    fn without_boot_links_nothing_is_renamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, _] = sysroot(folder.path());
+        let tree = MountedTree::open(folder.path().to_str().unwrap()).unwrap();
+        tell(&tree, &first, Attributes::default()).unwrap();
+        assert_eq!(names(folder.path()), ["ostree-1+3-0.conf", "ostree-2+3-0.conf"]);
+        let empty = tempfile::tempdir().unwrap();
+        tell(&MountedTree::open(empty.path().to_str().unwrap()).unwrap(), &first, Attributes::default()).unwrap();
+    }
+}

@@ -1,0 +1,155 @@
+//! Changes of the ledgers, made on one list and written down wherever each deployment's ledger is.
+
+use deployment::gpt::Attributes;
+use deployment::ledger::Entry;
+use deployment::ledger::file::LedgerError;
+use deployment::vpick::{ARCHITECTURE, Image, Pattern};
+use init::ledger::{change_file, rename};
+
+use super::filesystem::{Filesystem, Volume};
+use super::{Deployment, Home, Machine, boot_entry};
+use crate::error::Error;
+use crate::slots::Access;
+
+/// The kind of deployment that has boot entries.
+const OSTREE: &str = "ostree";
+
+/// What is written down of one deployment of a filesystem.
+struct Written {
+    deployment: Deployment,
+    attributes: Attributes,
+    is_target: bool,
+}
+
+impl Machine {
+    /// The ledgers as one, each deployment by its place in the list.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let entry = |(number, (found, home)): (u32, &(Deployment, Home))| {
+            // The bits of a partition that are no part of the ledger are kept.
+            let attributes = match (home, &self.slots) {
+                (Home::Slot(slot), Some(context)) => context.disk.slot(*slot).map(crate::slots::attributes),
+                _ => None,
+            };
+            Entry { number, attributes: attributes.unwrap_or_else(|| found.standing.into()) }
+        };
+        (0..).zip(&self.deployments).map(entry).collect()
+    }
+
+    /// Writes down what `edit` makes of the ledgers, about the deployment at place `target` above all. Gives the place that
+    /// it has afterwards.
+    pub(crate) fn change(&mut self, target: usize, edit: impl FnOnce(&mut [Entry], u32)) -> Result<usize, Error> {
+        let before = self.entries();
+        let mut after = before.clone();
+        edit(&mut after, u32::try_from(target).unwrap_or(u32::MAX));
+        let concerned: Vec<_> = (0..self.filesystems.len())
+            .map(|number| self.concerned(&Home::Filesystem(number), target, &before, &after))
+            .collect();
+        // A filesystem that is mounted read-only here could not be written.
+        let volumes: Vec<_> = self.filesystems.drain(..).map(|filesystem| filesystem.volume).collect();
+        for (volume, all) in volumes.iter().zip(concerned).filter(|(_, all)| !all.is_empty()) {
+            write(volume, &all)?;
+        }
+        self.write_slots(target, &before, &after)?;
+        let changed = self.deployments.get(target).cloned();
+        self.list_again(&volumes)?;
+        let is_it = |(found, home): &(Deployment, Home)| {
+            changed.as_ref().is_some_and(|(old, place)| place == home && found.is_same(old))
+        };
+        Ok(self.deployments.iter().position(is_it).unwrap_or(target))
+    }
+
+    fn write_slots(&mut self, target: usize, before: &[Entry], after: &[Entry]) -> Result<(), Error> {
+        let Some(context) = &mut self.slots else { return Ok(()) };
+        let slots = self.deployments.iter().zip(before.iter().zip(after)).enumerate();
+        let slots = slots.filter_map(|(index, ((_, home), (old, new)))| match home {
+            Home::Slot(number) => Some((Entry { number: *number, ..*new }, old != new || index == target)),
+            Home::Filesystem(_) => None,
+        });
+        let (entries, changed): (Vec<_>, Vec<_>) = slots.unzip();
+        if changed.contains(&true) { context.disk.write_entries(&entries) } else { Ok(()) }
+    }
+
+    /// What is written down in a filesystem: of every deployment there, so that only one that comes later is new. Nothing
+    /// where nothing changes.
+    fn concerned(&self, home: &Home, target: usize, before: &[Entry], after: &[Entry]) -> Vec<Written> {
+        let mut changed = false;
+        let mut all = Vec::new();
+        for (index, ((deployment, found), (old, new))) in
+            self.deployments.iter().zip(before.iter().zip(after)).enumerate()
+        {
+            if found == home {
+                changed |= old != new || index == target;
+                let (attributes, is_target) = (new.attributes, index == target);
+                all.push(Written { deployment: deployment.clone(), attributes, is_target });
+            }
+        }
+        if changed { all } else { Vec::new() }
+    }
+
+    /// Reads everything anew.
+    fn list_again(&mut self, volumes: &[Volume]) -> Result<(), Error> {
+        let running = self.running().map(|index| self.deployments[index].0.clone());
+        self.filesystems =
+            volumes.iter().map(|volume| Filesystem::open(volume, Access::Read)).collect::<Result<_, _>>()?;
+        self.list();
+        if let Some(running) = running {
+            self.deployments.iter_mut().for_each(|(found, _)| found.running = found.is_same(&running));
+        }
+        Ok(())
+    }
+}
+
+/// Writes the ledger of a filesystem.
+fn write(volume: &Volume, all: &[Written]) -> Result<(), Error> {
+    let filesystem = Filesystem::open(volume, Access::Write)?;
+    let _lock = filesystem.lock()?;
+    let failed = |why| Error::system("cannot change", volume.shown(), why);
+    record(&filesystem, all).map_err(failed)?;
+    all.iter().filter(|written| written.is_target).try_for_each(|written| name(&filesystem, written)).map_err(failed)
+}
+
+/// Writes down what is known of all, and that somebody has looked after the machine: the row of reboots ends.
+fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
+    let names: Vec<_> = all.iter().map(|written| written.deployment.name.as_str()).collect();
+    let is_kept = |name: &str| names.iter().any(|known| deployment::ledger::file::recorded(known) == name);
+    let changed = change_file(&filesystem.tree, &mut |ledger| {
+        ledger.set_reboots(0);
+        all.iter().try_for_each(|Written { deployment, attributes, .. }| {
+            ledger.set(&deployment.name, *attributes, &is_kept)
+        })?;
+        Ok::<_, LedgerError>(())
+    });
+    changed.map_err(|why| why.to_string())
+}
+
+/// Has the name of a deployment's own file, or of its boot entry, say the same, if that counts tries.
+fn name(filesystem: &Filesystem, Written { deployment, attributes, .. }: &Written) -> Result<(), String> {
+    let Some(place) = deployment.place.as_deref() else { return Ok(()) };
+    if deployment.kind == OSTREE {
+        return boot_entry::tell(&filesystem.tree, place, *attributes);
+    }
+    let Some((folder, file)) = place.rsplit_once('/') else { return Ok(()) };
+    let Some(image) = Pattern::parse(folder).and_then(|pattern| pattern.image(file, ARCHITECTURE)) else {
+        return Ok(());
+    };
+    let Some(new) = renamed(&image, *attributes)? else { return Ok(()) };
+    if new == file {
+        return Ok(());
+    }
+    rename(&filesystem.tree, place, &format!("{folder}/{new}")).map_err(|why| why.to_string())
+}
+
+/// What the file is to be called; `None` where its name counts nothing.
+fn renamed(image: &Image<'_>, attributes: Attributes) -> Result<Option<String>, String> {
+    if image.counters.is_none() {
+        return Ok(None);
+    }
+    let name = if attributes.successful() {
+        image.after_success()
+    } else if attributes.priority() == 0 {
+        image.after_failure()
+    } else {
+        image.with_tries(attributes.tries().into())
+    };
+    name.map(|name| Some(name.to_string())).map_err(|why| why.to_string())
+}

@@ -1,0 +1,162 @@
+//! A filesystem in which deployments lie, mounted where nobody else sees it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use deployment::candidates::DeviceSource;
+use deployment::ledger::file::{self as ledger_file, LedgerFile};
+use deployment::tree::{Tree, TreeError};
+use deployment::{FilesystemKind, Name};
+use init::mounted_tree::MountedTree;
+use sys::errno::Explained;
+use sys::mount::{Attributes, Message};
+use tempfile::TempDir;
+
+use crate::error::Error;
+use crate::mounts::{LoopDevice, Mounted, NO_REPLAY};
+use crate::slots::Access;
+
+/// Where the content of a filesystem is.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// On this block device.
+    Node(PathBuf),
+    /// In a part of an image: where it begins, and its size in bytes.
+    Part(PathBuf, u64, u64),
+}
+
+/// A filesystem that may hold deployments.
+#[derive(Clone, Debug)]
+pub(crate) struct Volume {
+    /// The device by its kernel name, and what is on it.
+    pub(super) device: DeviceSource,
+    pub(super) content: Content,
+}
+
+/// One that is mounted.
+pub(super) struct Filesystem {
+    pub(super) volume: Volume,
+    pub(super) tree: MountedTree,
+    /// What its boot ledger says; empty where it has none.
+    pub(super) ledger: LedgerFile,
+    // They go in this order.
+    _mounted: Mounted,
+    _device: Option<LoopDevice>,
+    _folder: TempDir,
+}
+
+impl Volume {
+    /// The filesystem on the block device with this kernel name, if it is one that can hold deployments.
+    pub(super) fn on_device(name: &str) -> Option<Self> {
+        let path = Path::new("/dev").join(name.replace('!', "/"));
+        let disks = crate::disk_image::Disks::open(&[&path], crate::disk_image::Reading::default()).ok()?;
+        let kind = disks.facts().devices().first()?.filesystem.as_ref()?.kind;
+        let device = DeviceSource { device: Name::try_from(name).ok()?, filesystem: Some(kind) };
+        may_hold_deployments(kind).then_some(Self { device, content: Content::Node(path) })
+    }
+
+    /// What people call it.
+    pub(super) fn shown(&self) -> String {
+        match &self.content {
+            Content::Node(path) => path.display().to_string(),
+            Content::Part(path, 0, _) => path.display().to_string(),
+            Content::Part(path, ..) => format!("{} of {}", self.device.device, path.display()),
+        }
+    }
+}
+
+/// Whether it is a filesystem that can be written.
+pub(super) fn may_hold_deployments(kind: FilesystemKind) -> bool {
+    matches!(kind, FilesystemKind::Ext4 | FilesystemKind::Xfs | FilesystemKind::Btrfs | FilesystemKind::F2fs)
+}
+
+impl Filesystem {
+    /// Mounts it. [`crate::mounts::enter_namespace`] must have been called.
+    pub(super) fn open(volume: &Volume, access: Access) -> Result<Self, Error> {
+        let shown = volume.shown();
+        let failed = |why: &dyn std::fmt::Display| Error::system("cannot mount", &shown, why);
+        let folder = tempfile::Builder::new().prefix("surefoot-").tempdir().map_err(|why| failed(&why))?;
+        let place = folder.path().canonicalize().map_err(|why| failed(&why))?;
+        let writable = access != Access::Read;
+        let (device, path, is_read_only) = match &volume.content {
+            Content::Node(path) => (None, path.clone(), is_mounted_read_only(path)),
+            Content::Part(image, start, size) => {
+                let device = LoopDevice::attach(image, *start, *size, writable).map_err(|why| failed(&why))?;
+                let path = device.path().map_err(|why| failed(&why))?;
+                (Some(device), path, None)
+            }
+        };
+        if writable && is_read_only == Some(true) {
+            return Err(failed(&"it is mounted read-only elsewhere, so that it cannot be written")
+                .advice("Remount it: mount -o remount,rw WHERE."));
+        }
+        mount(volume, &path, &place, writable, is_read_only).map_err(|why| failed(&why))?;
+        let mounted = Mounted(place.clone());
+        let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
+        let ledger = read_ledger(&tree)
+            .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
+        Ok(Self { volume: volume.clone(), tree, ledger, _mounted: mounted, _device: device, _folder: folder })
+    }
+
+    /// Waits until no other command changes its ledger, and keeps others waiting until the file is closed.
+    pub(super) fn lock(&self) -> Result<File, Error> {
+        let failed = |why| Error::file("cannot lock", &self._mounted.0, &why);
+        let top = File::open(&self._mounted.0).map_err(failed)?;
+        top.lock().map_err(failed)?;
+        Ok(top)
+    }
+}
+
+fn mount(volume: &Volume, path: &Path, place: &Path, writable: bool, is_read_only: Option<bool>) -> Result<(), String> {
+    let kind = volume.device.filesystem.and_then(FilesystemKind::kernel_name).unwrap_or_default();
+    let mut options = Vec::new();
+    // A filesystem that is mounted already keeps its mode; a mount of it can still be read-only.
+    if !writable && is_read_only != Some(false) {
+        options.push("ro");
+        options.extend(NO_REPLAY.iter().find(|(known, _)| *known == kind).map(|(_, option)| *option));
+    }
+    if kind == "btrfs" {
+        options.push("subvol=/");
+    }
+    let careful = [Attributes::NO_SUID, Attributes::NO_DEVICES, Attributes::NO_EXECUTION];
+    let mode = if writable { Attributes::NONE } else { Attributes::READ_ONLY };
+    let attributes = careful.into_iter().fold(mode, Attributes::with);
+    let mut message = Message::new();
+    let (source, target) = (path.to_string_lossy(), place.to_string_lossy());
+    sys::mount::filesystem(kind, &source, &mut options.into_iter(), attributes, &target, &mut message).map_err(
+        |error| {
+            let words = if message.is_empty() { String::new() } else { format!(" ({message})") };
+            format!("{}: {}{words}", error.call, Explained(error.errno))
+        },
+    )
+}
+
+/// Whether a block device that is mounted somewhere is mounted read-only as such; `None` where it is not mounted.
+fn is_mounted_read_only(path: &Path) -> Option<bool> {
+    let number = fs::metadata(path).ok()?.rdev();
+    let number = format!("{}:{}", nix::sys::stat::major(number), nix::sys::stat::minor(number));
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    // ID parent MAJOR:MINOR root target options… - type source options of the filesystem (proc_pid_mountinfo(5)). A btrfs
+    // has a number of its own there.
+    mounts.lines().find_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let mut filesystem = filesystem.split(' ').skip(1);
+        let (source, options) = (filesystem.next()?, filesystem.next()?);
+        let is_it = mount.split(' ').nth(2) == Some(&number) || Path::new(source) == path;
+        is_it.then(|| options.split(',').any(|option| option == "ro"))
+    })
+}
+
+fn read_ledger(tree: &dyn Tree) -> Result<LedgerFile, TreeError> {
+    let mut ledger = LedgerFile::default();
+    match tree.read(ledger_file::PATH, &mut [0; ledger_file::FILE_SIZE]) {
+        Ok(bytes) => {
+            // What is in memory can be read.
+            let _ = ledger.read(&bytes);
+            Ok(ledger)
+        }
+        Err(TreeError::Missing) => Ok(ledger),
+        Err(why) => Err(why),
+    }
+}

@@ -1,0 +1,127 @@
+//! One deployment, of whatever kind, and where it stands.
+
+use deployment::Candidate;
+use deployment::candidates::{Keeper, RootSource};
+use deployment::gpt::Attributes;
+use deployment::ledger::file::LedgerFile;
+use serde::Serialize;
+
+use crate::output::printable;
+use crate::slots::{Slot, State};
+use crate::status::report::{ReportedDeployment, Standing};
+
+/// A deployment as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Deployment {
+    /// What it is called.
+    pub(crate) name: String,
+    /// How it is found: `slot`, `ostree`, `composefs`, `btrfs`, `image`.
+    pub(crate) kind: String,
+    /// Kernel name of the block device that holds it.
+    pub(crate) device: String,
+    /// Where it lies in the filesystem there; null where it is the filesystem.
+    pub(crate) place: Option<String>,
+    /// What keeps its ledger: `table`, `file` or `name`.
+    pub(crate) keeper: String,
+    #[serde(flatten)]
+    pub(crate) standing: Standing,
+    /// Whether tries are counted: not before any deployment there was marked good.
+    pub(crate) counted: bool,
+    /// `good`, `untested`, `spent`, `bad` or `empty`.
+    pub(crate) state: State,
+    /// Whether the running command line accepts its root hash; null where no list of root hashes is known or it has none.
+    pub(crate) accepted: Option<bool>,
+    /// Whether the system runs from it.
+    pub(crate) running: bool,
+    /// Whether the next boot takes it, if nothing is changed and it does not fail.
+    pub(crate) next: bool,
+}
+
+/// How the ledgers' keepers are called.
+fn keeper_name(keeper: &Keeper) -> &'static str {
+    match keeper {
+        Keeper::Table(_) => "table",
+        Keeper::File(_) => "file",
+        Keeper::FileName(_) => "name",
+    }
+}
+
+impl Deployment {
+    /// A slot of the disk with this kernel name.
+    pub(crate) fn of_slot(slot: &Slot, device: &str) -> Self {
+        Self {
+            name: slot.name.clone(),
+            kind: deployment::candidates::Kind::SLOT.0.to_owned(),
+            device: device.to_owned(),
+            place: None,
+            keeper: "table".to_owned(),
+            standing: slot.standing,
+            counted: true,
+            state: slot.state,
+            accepted: slot.accepted,
+            running: slot.running,
+            next: slot.next,
+        }
+    }
+
+    /// One in a filesystem, which has this ledger.
+    pub(super) fn of_candidate(candidate: &Candidate, ledger: &LedgerFile) -> Option<Self> {
+        let RootSource::Tree(source) = &candidate.root else { return None };
+        let record = candidate.record.as_ref()?;
+        let mut attributes = record.entry.attributes;
+        let is_named = candidate.order.kind == 0;
+        if is_named {
+            // Its priority is not the one that is written down.
+            let recorded = ledger.find(&candidate.name).map(Attributes::priority);
+            attributes = attributes.with_priority(recorded.unwrap_or_else(|| ledger.highest_priority().max(1)));
+        }
+        Some(Self {
+            name: candidate.name.to_string(),
+            kind: candidate.kind.to_string(),
+            device: source.device.to_string(),
+            place: Some(source.place.to_string()),
+            keeper: keeper_name(&record.keeper).to_owned(),
+            standing: attributes.into(),
+            counted: record.counted || is_named && ledger.is_in_use(),
+            state: State::of("", attributes),
+            accepted: None,
+            running: false,
+            next: false,
+        })
+    }
+
+    /// One as PID 1 left it; `None` for what no ledger is kept about.
+    pub(super) fn of_report(reported: &ReportedDeployment) -> Option<Self> {
+        let ledger = reported.ledger.as_ref()?;
+        Some(Self {
+            name: reported.name.clone(),
+            kind: reported.kind.clone(),
+            device: reported.device.clone().unwrap_or_default(),
+            place: reported.place.clone(),
+            keeper: ledger.keeper.clone(),
+            standing: ledger.standing,
+            counted: ledger.counted,
+            state: State::of("", ledger.standing.into()),
+            accepted: None,
+            running: false,
+            next: false,
+        })
+    }
+
+    /// What it is called, for people.
+    pub(crate) fn shown(&self) -> String {
+        printable(&self.name)
+    }
+
+    /// Whether it is the same one, wherever its file has gone.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.kind, &self.device) == (&other.name, &other.kind, &other.device)
+    }
+
+    /// Whether `wanted` names it: by its name, or by that after its kind.
+    pub(super) fn is_called(&self, wanted: &str) -> bool {
+        let after_kind = wanted.strip_prefix(self.kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
+        wanted == self.name || after_kind == Some(self.name.as_str())
+    }
+}

@@ -1,0 +1,248 @@
+//! All deployments of a machine in one list, whatever kind they are and whatever keeps their ledger.
+
+mod boot_entry;
+mod change;
+mod filesystem;
+mod found;
+mod volumes;
+
+use boot_config::Config;
+use boot_config::policy::{DeploymentChoice, VerityPolicy};
+use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing};
+use init::mounted_tree::MountedTree;
+
+use crate::error::Error;
+use crate::mounts;
+use crate::slots::{self, Access, CommandLine, Context, DiskOptions};
+use crate::status::report::BootReport;
+use filesystem::Filesystem;
+
+pub(crate) use found::Deployment;
+
+/// Where a deployment's ledger is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In the partition table, by the number of its partition.
+    Slot(u32),
+    /// In the filesystem with this number among those that are mounted.
+    Filesystem(usize),
+}
+
+/// The deployments of a machine.
+pub(crate) struct Machine {
+    /// The disk with the slots, if there is one.
+    pub(crate) slots: Option<Context>,
+    filesystems: Vec<Filesystem>,
+    /// The slots by number, then those in filesystems, in the order in which they are found.
+    pub(crate) deployments: Vec<(Deployment, Home)>,
+    command_line: CommandLine,
+    /// Why filesystems were not looked into, if that would have been worth something.
+    pub(crate) refused: Option<Error>,
+}
+
+impl Machine {
+    /// Finds all of them: those of the disk that was asked for, else those that the report of the boot tells of. `None`
+    /// where there is nothing to look for.
+    pub(crate) fn open(
+        options: &DiskOptions,
+        report: Option<&BootReport>,
+        access: Access,
+    ) -> Result<Option<Self>, Error> {
+        let volumes = volumes::find(options, report);
+        let slots = match options.path(report) {
+            Some(path) => match options.open_with(report, &path, access) {
+                // A disk may well hold no slots, but something else.
+                Err(_) if !volumes.is_empty() && !slots::has_slots(&path) => None,
+                context => Some(context?),
+            },
+            None => None,
+        };
+        if slots.is_none() && volumes.is_empty() {
+            return Ok(None);
+        }
+        let command_line = options.command_line();
+        let mut machine = Self { slots, filesystems: Vec::new(), deployments: Vec::new(), command_line, refused: None };
+        if !volumes.is_empty() {
+            machine.mount(&volumes)?;
+        }
+        machine.list();
+        machine.find_running(options, report)?;
+        Ok(Some(machine))
+    }
+
+    /// Mounts the filesystems. Where that is refused there are only slots; without any it is an error.
+    fn mount(&mut self, volumes: &[filesystem::Volume]) -> Result<(), Error> {
+        let shown: Vec<_> = volumes.iter().map(filesystem::Volume::shown).collect();
+        let opened = mounts::enter_namespace("cannot look for deployments in", &shown.join(", "))
+            .map_err(|why| why.advice("Run it as root."))
+            .and_then(|()| volumes.iter().map(|volume| Filesystem::open(volume, Access::Read)).collect());
+        match opened {
+            Ok(filesystems) => self.filesystems = filesystems,
+            Err(why) if self.slots.is_none() => return Err(why),
+            Err(why) => self.refused = Some(why),
+        }
+        Ok(())
+    }
+
+    /// Lists them anew.
+    fn list(&mut self) {
+        let mut all = Vec::new();
+        if let Some(context) = &self.slots {
+            for slot in slots::survey(&context.disk, &context.command_line, context.running) {
+                let device =
+                    context.disk.slot(slot.partition).map(|device| device.name.to_string()).unwrap_or_default();
+                all.push((Deployment::of_slot(&slot, &device), Home::Slot(slot.partition)));
+            }
+        }
+        let candidates = self.candidates(true);
+        for candidate in &candidates {
+            let RootSource::Tree(source) = &candidate.root else { continue };
+            let number = usize::from(source.sysroot);
+            let Some(filesystem) = self.filesystems.get(number) else { continue };
+            all.extend(
+                Deployment::of_candidate(candidate, &filesystem.ledger).map(|found| (found, Home::Filesystem(number))),
+            );
+        }
+        // A partition in which deployments lie is none itself, unless a ledger is kept about it.
+        let holds = |device: &str| all.iter().any(|(other, _)| other.place.is_some() && other.device == device);
+        let hidden: Vec<_> = all
+            .iter()
+            .filter(|(found, _)| found.place.is_none() && found.standing == Default::default() && holds(&found.device))
+            .map(|(found, _)| found.name.clone())
+            .collect();
+        all.retain(|(found, _)| found.place.is_some() || !hidden.contains(&found.name));
+        self.deployments = all;
+        if !self.filesystems.is_empty() {
+            self.find_next();
+        }
+    }
+
+    /// The candidates in the filesystems, by the code of PID 1. Whether they can be trusted depends on what is in the
+    /// initramfs, which is not there any more: they are listed in any case. With `all`, those that the command line does
+    /// not choose from as well.
+    fn candidates(&self, all: bool) -> Candidates {
+        let mut found = Candidates::new();
+        let Some(mut config) = self.command_line.parsed_or_any() else { return found };
+        if all {
+            config.deployment = Some(DeploymentChoice::Auto);
+        } else if config.wants_slots()
+            && let Some(context) = &self.slots
+        {
+            found = candidates::candidates(&config, context.disk.facts()).unwrap_or_default();
+        }
+        if config.verity == VerityPolicy::Required {
+            config.verity = VerityPolicy::Optional;
+        }
+        self.look(&config, &mut found);
+        found
+    }
+
+    fn look(&self, config: &Config<'_>, found: &mut Candidates) {
+        // What the initramfs says is in the running system, too, as a rule.
+        let Ok(initramfs) = MountedTree::open("/") else { return };
+        for (number, filesystem) in (0..).zip(&self.filesystems) {
+            let look =
+                Look { config, tree: &filesystem.tree, initramfs: &initramfs, device: &filesystem.volume.device };
+            candidates::look_into(&look, number, &filesystem.ledger, found, &mut |_, _| {});
+        }
+    }
+
+    /// Tells which one the next boot takes: the first one by the order of PID 1.
+    fn find_next(&mut self) {
+        let candidates = self.candidates(false);
+        let bootable = |candidate: &&deployment::Candidate| {
+            candidate.record.as_ref().is_none_or(|record| record.standing == Standing::Bootable)
+        };
+        let first = candidates.iter().find(bootable);
+        for (found, _) in &mut self.deployments {
+            found.next = first.is_some_and(|first| {
+                first.kind.0 == found.kind
+                    && match &first.root {
+                        RootSource::Tree(source) => *first.name == *found.name && *source.device == *found.device,
+                        _ => first.device().is_some_and(|device| **device == *found.device),
+                    }
+            });
+        }
+    }
+
+    /// Tells which one runs: the one that `--running` names, else the one of the report.
+    fn find_running(&mut self, options: &DiskOptions, report: Option<&BootReport>) -> Result<(), Error> {
+        if let Some(name) = &options.running {
+            let running = self.find(name)?;
+            for (index, (found, _)) in self.deployments.iter_mut().enumerate() {
+                found.running = index == running;
+            }
+        } else if let Some(deployment) = report.map(|report| &report.deployment)
+            && deployment.kind != Kind::SLOT.0
+        {
+            for (found, _) in &mut self.deployments {
+                let device = deployment.device.as_deref();
+                found.running =
+                    found.name == deployment.name && found.kind == deployment.kind && device == Some(&found.device);
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of the running deployment in the list.
+    pub(crate) fn running(&self) -> Option<usize> {
+        self.deployments.iter().position(|(found, _)| found.running)
+    }
+
+    /// The place of the deployment that is called `wanted`: its name, alone or as KIND:NAME, or what else names a slot.
+    pub(crate) fn find(&self, wanted: &str) -> Result<usize, Error> {
+        let mut called = (0..).zip(&self.deployments).filter(|(_, (found, _))| found.is_called(wanted));
+        match (called.next(), called.next()) {
+            (Some((index, _)), None) => return Ok(index),
+            (Some((_, (first, Home::Filesystem(_)))), Some((_, (second, _))))
+            | (Some((_, (first, _))), Some((_, (second, Home::Filesystem(_))))) => {
+                let why = format!("that is a deployment of {} and one of {}", first.device, second.device);
+                return Err(Error::usage("cannot find deployment", wanted, why)
+                    .advice("Give its kind as well, as in slot:NAME or ostree:NAME."));
+            }
+            _ => {}
+        }
+        let slot = self.slots.as_ref().map(|context| context.disk.find(wanted).map(slots::number));
+        match slot {
+            Some(Ok(number)) => self.slot(number).ok_or_else(|| self.unknown(wanted)),
+            Some(Err(why)) if self.filesystems.is_empty() => Err(why),
+            _ => Err(self.unknown(wanted)),
+        }
+    }
+
+    fn slot(&self, number: u32) -> Option<usize> {
+        self.deployments.iter().position(|(_, home)| *home == Home::Slot(number))
+    }
+
+    fn unknown(&self, wanted: &str) -> Error {
+        let names: Vec<_> = self.deployments.iter().map(|(found, _)| found.shown()).collect();
+        let error = Error::usage("cannot find deployment", wanted, "there is none of that name");
+        if names.is_empty() { error } else { error.advice(format!("There are: {}.", names.join(", "))) }
+    }
+
+    /// What people call the place where the deployments are.
+    pub(crate) fn place(&self) -> String {
+        let disk = self.slots.iter().map(|context| context.disk.path().display().to_string());
+        let volumes = self.filesystems.iter().map(|filesystem| filesystem.volume.shown());
+        disk.chain(volumes).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether there are any but slots.
+    pub(crate) fn has_others(&self) -> bool {
+        self.deployments.iter().any(|(found, _)| found.place.is_some())
+    }
+}
+
+/// The deployments as PID 1 left them: what can be told without root.
+pub(crate) fn reported(report: &BootReport) -> Vec<Deployment> {
+    let mut all: Vec<_> = report.deployments.iter().filter_map(Deployment::of_report).collect();
+    for found in &mut all {
+        let running = &report.deployment;
+        found.running = found.name == running.name && found.kind == running.kind;
+    }
+    let barred = |found: &Deployment| found.counted && !deployment::gpt::Attributes::from(found.standing).may_boot();
+    if let Some(next) = all.iter_mut().filter(|found| !barred(found)).max_by_key(|found| found.standing.priority) {
+        next.next = true;
+    }
+    all
+}

@@ -1,0 +1,61 @@
+//! The filesystems in which deployments are to be looked for.
+
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use deployment::candidates::{DeviceSource, MAX_SYSROOTS};
+use deployment::facts::partition_name;
+
+use super::filesystem::{Content, Volume, may_hold_deployments};
+use crate::disk_image::{Disks, Reading};
+use crate::slots::{DiskOptions, kernel_name};
+use crate::status::report::BootReport;
+
+/// Those of the disk that was asked for, else those that the report tells of.
+pub(super) fn find(options: &DiskOptions, report: Option<&BootReport>) -> Vec<Volume> {
+    match (&options.disk, report) {
+        (Some(disk), _) => on_disk(disk),
+        (None, Some(report)) => of_report(report),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Every filesystem of a disk that can be written.
+fn on_disk(path: &Path) -> Vec<Volume> {
+    let Ok(disks) = Disks::open(&[path], Reading { backup_table: true, ..Reading::default() }) else {
+        return Vec::new();
+    };
+    let is_block_device = std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device());
+    let disk = kernel_name(path);
+    let usable = disks.facts().devices().iter().filter_map(|device| {
+        let kind = device.filesystem.as_ref()?.kind;
+        if !may_hold_deployments(kind) {
+            return None;
+        }
+        let partition = device.partition.as_ref();
+        if is_block_device {
+            // The kernel caches a disk and its partitions apart, and knows what is mounted by the partition.
+            let name =
+                partition.map_or_else(|| disk.clone(), |partition| partition_name(&disk, partition.number).to_string());
+            return Volume::on_device(&name);
+        }
+        let content = Content::Part(path.to_owned(), partition.map_or(0, |partition| partition.start), device.size);
+        Some(Volume { device: DeviceSource { device: device.name.clone(), filesystem: Some(kind) }, content })
+    });
+    usable.take(MAX_SYSROOTS).collect()
+}
+
+/// The filesystems in which the boot has found deployments.
+fn of_report(report: &BootReport) -> Vec<Volume> {
+    let booted = report.deployment.place.as_ref().and(report.deployment.device.as_deref());
+    let others = report.deployments.iter().filter(|found| found.place.is_some());
+    let mut names: Vec<&str> = booted.into_iter().chain(others.filter_map(|found| found.device.as_deref())).collect();
+    let mut known = Vec::new();
+    names.retain(|name| {
+        !known.contains(name) && {
+            known.push(name);
+            true
+        }
+    });
+    names.into_iter().take(MAX_SYSROOTS).filter_map(Volume::on_device).collect()
+}
