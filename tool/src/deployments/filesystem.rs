@@ -41,7 +41,7 @@ pub(super) struct Filesystem {
     /// What its boot ledger says; empty where it has none.
     pub(super) ledger: LedgerFile,
     // They go in this order.
-    _mounted: Mounted,
+    mounted: Mounted,
     _device: Option<LoopDevice>,
     _folder: TempDir,
 }
@@ -59,8 +59,7 @@ impl Volume {
     /// What people call it.
     pub(super) fn shown(&self) -> String {
         match &self.content {
-            Content::Node(path) => path.display().to_string(),
-            Content::Part(path, 0, _) => path.display().to_string(),
+            Content::Node(path) | Content::Part(path, 0, _) => path.display().to_string(),
             Content::Part(path, ..) => format!("{} of {}", self.device.device, path.display()),
         }
     }
@@ -96,13 +95,13 @@ impl Filesystem {
         let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
         let ledger = read_ledger(&tree)
             .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
-        Ok(Self { volume: volume.clone(), tree, ledger, _mounted: mounted, _device: device, _folder: folder })
+        Ok(Self { volume: volume.clone(), tree, ledger, mounted, _device: device, _folder: folder })
     }
 
     /// Waits until no other command changes its ledger, and keeps others waiting until the file is closed.
     pub(super) fn lock(&self) -> Result<File, Error> {
-        let failed = |why| Error::file("cannot lock", &self._mounted.0, &why);
-        let top = File::open(&self._mounted.0).map_err(failed)?;
+        let failed = |why| Error::file("cannot lock", &self.mounted.0, &why);
+        let top = File::open(&self.mounted.0).map_err(failed)?;
         top.lock().map_err(failed)?;
         Ok(top)
     }
