@@ -13,6 +13,7 @@ use sys::errno::Explained;
 use sys::mount::{Attributes, Message};
 use tempfile::TempDir;
 
+use crate::disk_image::{Disks, Reading};
 use crate::error::Error;
 use crate::mounts::{LoopDevice, Mounted, NO_REPLAY};
 use crate::slots::Access;
@@ -48,12 +49,14 @@ pub(super) struct Filesystem {
 
 impl Volume {
     /// The filesystem on the block device with this kernel name, if it is one that can hold deployments.
-    pub(super) fn on_device(name: &str) -> Option<Self> {
+    pub(super) fn on_device(name: &str) -> Result<Option<Self>, Error> {
         let path = Path::new("/dev").join(name.replace('!', "/"));
-        let disks = crate::disk_image::Disks::open(&[&path], crate::disk_image::Reading::default()).ok()?;
-        let kind = disks.facts().devices().first()?.filesystem.as_ref()?.kind;
-        let device = DeviceSource { device: Name::try_from(name).ok()?, filesystem: Some(kind) };
-        may_hold_deployments(kind).then_some(Self { device, content: Content::Node(path) })
+        let disks = Disks::open(&[&path], Reading::default())?;
+        let found = disks.facts().devices().first().and_then(|device| device.filesystem.as_ref());
+        let kind = found.map(|filesystem| filesystem.kind).filter(|kind| may_hold_deployments(*kind));
+        let device = kind.and(Name::try_from(name).ok());
+        Ok(device
+            .map(|device| Self { device: DeviceSource { device, filesystem: kind }, content: Content::Node(path) }))
     }
 
     /// What people call it.

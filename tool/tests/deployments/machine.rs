@@ -111,7 +111,7 @@ impl Machine {
         assert_eq!(self.attached(), 0, "a loop device is left behind");
         let (mut stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         if status.code() != Some(0) || !stderr.is_empty() {
-            stdout += &format!("--- stderr, exit code {}\n{stderr}", status.code().unwrap());
+            stdout = format!("{stdout}--- stderr, exit code {}\n{stderr}", status.code().unwrap());
         }
         (1..10_u8)
             .fold(stdout, |text, byte| text.replace(&format!("{byte:02x}").repeat(32), &format!("CHECKSUM{byte}")))
@@ -130,8 +130,12 @@ impl Machine {
         devices.filter(|path| is_ours(path.clone())).count()
     }
 
+    pub fn image_path(&self) -> PathBuf {
+        self.path(self.image)
+    }
+
     pub fn image(&self) -> Vec<u8> {
-        fs::read(self.path(self.image)).unwrap()
+        fs::read(self.image_path()).unwrap()
     }
 
     /// The names in a folder of the ext4 in the image.
@@ -146,7 +150,8 @@ impl Machine {
     }
 }
 
-fn run(command: &mut Command) {
+/// Runs a command that must do what it is asked for.
+pub fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -7,3 +7,4 @@ mod explain;
 mod ledger;
 mod machine;
 mod mixed;
+mod running;
