@@ -1,7 +1,7 @@
 //! Which deployment was meant, where another one runs.
 
 use std::boxed::Box;
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
 use boot_config::Sources;
@@ -74,7 +74,7 @@ fn what_comes_later_and_what_may_boot_is_no_first_choice() {
 fn a_failure_comes_first_and_a_try_of_this_boot_is_counted() {
     let (fallback, standing) = said(&[found("untested", (3, 2, false), 0)], Some(("broken", "no init")));
     assert_eq!(fallback, r#"{"fallback":{"from":"broken","reason":"no init"}}"#);
-    assert_eq!(standing.to_string(), r#"{"tries_left":1,"successful":false}"#);
+    assert_eq!(standing, r#"{"tries_left":1,"successful":false}"#);
 }
 
 #[test]
