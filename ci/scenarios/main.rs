@@ -11,6 +11,7 @@ mod deadline;
 mod filesystems;
 mod fsverity;
 mod handoff;
+mod images;
 mod judge;
 mod layers;
 mod modules;
@@ -38,7 +39,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 31] = [
+    let themes: [&[Scenario]; 33] = [
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
         filesystems::SCENARIOS,
         fsverity::SCENARIOS,
         handoff::SCENARIOS,
+        images::boot::SCENARIOS,
+        images::tries::SCENARIOS,
         layers::SCENARIOS,
         modules::SCENARIOS,
         naming::SCENARIOS,

@@ -210,3 +210,6 @@ fn standing<W: Write>(json: &mut Json<W>, attributes: Attributes) -> fmt::Result
     json.boolean("successful", attributes.successful())?;
     json.boolean("once_good", attributes.once_good())
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,9 @@ fn default_subvolume(name: &str, package: Package) -> Result<()> {
     let machine = Machine::with_kernel(name, package, &two()?.build()?, &[])?;
     let report = came_up(&machine.boot("1", &format!("{AUTO} {PROBE}"))?, "snapshot-2")?;
     same("what failed", &failed(&report)?, &vec![])?;
-    let options = |path: &str, id: u32| format!("rw,space_cache=v2,subvolid={id},subvol={path}");
+    // What later kernels do of their own accord where a device can discard blocks.
+    let discard = if package == Package::Cloud612 { "discard=async," } else { "" };
+    let options = |path: &str, id: u32| format!("rw,{discard}space_cache=v2,subvolid={id},subvol={path}");
     for (target, path, flags, id) in [
         ("/", "/@/.snapshots/2/snapshot", "ro,relatime", 263),
         ("/etc", "/@/.snapshots/2/snapshot/etc", "rw,nosuid,nodev,relatime", 264),
@@ -57,7 +59,7 @@ fn named_by_rootflags(name: &str) -> Result<()> {
     let words = format!("{AUTO} root=LABEL=sysroot rootflags=noatime,subvol=/{} {PROBE}", subvolume(1));
     let report = came_up(&machine.boot("1", &words)?, "snapshot-1")?;
     actions(&report, &[("probe.read=/etc/hostname", text("version-1\n"))])?;
-    let var = "/var btrfs /dev/vda1 /@/var rw,noatime rw,space_cache=v2,subvolid=260,subvol=/@/var";
+    let var = "/var btrfs /dev/vda1 /@/var rw,noatime rw,discard=async,space_cache=v2,subvolid=260,subvol=/@/var";
     mount(&report, var)
 }
 

@@ -36,7 +36,7 @@ fn no_init_in_the_newest(name: &str) -> Result<()> {
     targets.sort_unstable();
     let twice: Vec<_> = targets.windows(2).filter(|pair| pair[0] == pair[1]).collect();
     same("what is mounted twice", &twice, &vec![])?;
-    let why = "the new root has no init that can be started: /sbin/init: No such file or directory (errno 2); nor \
+    let why = "the new root has no init that can be started: /sbin/init: No such file or directory (ENOENT); nor \
                /etc/init, /bin/init, /bin/sh";
     same("what failed", &failed(&report)?, &vec![("snapshot-2".to_owned(), why.to_owned())])
 }
@@ -67,5 +67,6 @@ fn unfinished_and_crafted_snapshots(name: &str) -> Result<()> {
         ("snapshot-2", "its info.xml has another number than its folder"),
     ];
     let expected = expected.map(|(name, why)| (name.to_owned(), why.to_owned()));
-    same("what was passed over", &failed(&report)?, &expected.to_vec())
+    same("what was passed over", &failed(&report)?, &expected.to_vec())?;
+    same("what was meant", &fallback(&report)?, &None)
 }

@@ -134,7 +134,10 @@ fn offer_others(look: &Look<'_>, finder: &mut Finder<'_>, named: &Named) {
         }
         true
     });
-    if let Err(why) = listed {
+    // A filesystem without that directory has no deployments of this kind.
+    if let Err(why) = listed
+        && why != TreeError::Missing
+    {
         finder.pass_over(&look.device.device, format_args!("cannot read {IMAGES}: {why}"));
     }
     for (_, digest) in &found {

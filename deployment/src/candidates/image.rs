@@ -4,7 +4,7 @@
 //! | what | what vouches for it |
 //! |---|---|
 //! | a disk with a root partition and its hash partition | an accepted root hash, whose halves are their PARTUUIDs |
-//! | a filesystem, `NAME.verity` beside it | an accepted root hash, in `NAME.roothash` beside it |
+//! | a filesystem, `NAME.verity` beside it | an accepted root hash, which is told by `NAME.roothash` beside it, or by the tree |
 //! | a filesystem with the hash tree appended | the same |
 //!
 //! `NAME` is the image's name without `.raw`, or with it, and without counters of tries: whatever counts tries renames the

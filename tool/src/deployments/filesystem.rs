@@ -13,6 +13,7 @@ use sys::errno::Explained;
 use sys::mount::{Attributes, Message};
 use tempfile::TempDir;
 
+use crate::disk_image::{Disks, Reading};
 use crate::error::Error;
 use crate::mounts::{LoopDevice, Mounted, NO_REPLAY};
 use crate::slots::Access;
@@ -41,26 +42,27 @@ pub(super) struct Filesystem {
     /// What its boot ledger says; empty where it has none.
     pub(super) ledger: LedgerFile,
     // They go in this order.
-    _mounted: Mounted,
+    mounted: Mounted,
     _device: Option<LoopDevice>,
     _folder: TempDir,
 }
 
 impl Volume {
     /// The filesystem on the block device with this kernel name, if it is one that can hold deployments.
-    pub(super) fn on_device(name: &str) -> Option<Self> {
+    pub(super) fn on_device(name: &str) -> Result<Option<Self>, Error> {
         let path = Path::new("/dev").join(name.replace('!', "/"));
-        let disks = crate::disk_image::Disks::open(&[&path], crate::disk_image::Reading::default()).ok()?;
-        let kind = disks.facts().devices().first()?.filesystem.as_ref()?.kind;
-        let device = DeviceSource { device: Name::try_from(name).ok()?, filesystem: Some(kind) };
-        may_hold_deployments(kind).then_some(Self { device, content: Content::Node(path) })
+        let disks = Disks::open(&[&path], Reading::default())?;
+        let found = disks.facts().devices().first().and_then(|device| device.filesystem.as_ref());
+        let kind = found.map(|filesystem| filesystem.kind).filter(|kind| may_hold_deployments(*kind));
+        let device = kind.and(Name::try_from(name).ok());
+        Ok(device
+            .map(|device| Self { device: DeviceSource { device, filesystem: kind }, content: Content::Node(path) }))
     }
 
     /// What people call it.
     pub(super) fn shown(&self) -> String {
         match &self.content {
-            Content::Node(path) => path.display().to_string(),
-            Content::Part(path, 0, _) => path.display().to_string(),
+            Content::Node(path) | Content::Part(path, 0, _) => path.display().to_string(),
             Content::Part(path, ..) => format!("{} of {}", self.device.device, path.display()),
         }
     }
@@ -96,13 +98,13 @@ impl Filesystem {
         let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
         let ledger = read_ledger(&tree)
             .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
-        Ok(Self { volume: volume.clone(), tree, ledger, _mounted: mounted, _device: device, _folder: folder })
+        Ok(Self { volume: volume.clone(), tree, ledger, mounted, _device: device, _folder: folder })
     }
 
     /// Waits until no other command changes its ledger, and keeps others waiting until the file is closed.
     pub(super) fn lock(&self) -> Result<File, Error> {
-        let failed = |why| Error::file("cannot lock", &self._mounted.0, &why);
-        let top = File::open(&self._mounted.0).map_err(failed)?;
+        let failed = |why| Error::file("cannot lock", &self.mounted.0, &why);
+        let top = File::open(&self.mounted.0).map_err(failed)?;
         top.lock().map_err(failed)?;
         Ok(top)
     }

@@ -14,7 +14,7 @@ use init::mounted_tree::MountedTree;
 use crate::error::Error;
 use crate::mounts;
 use crate::slots::{self, Access, CommandLine, Context, DiskOptions};
-use crate::status::report::BootReport;
+use crate::status::report::{self, BootReport};
 use filesystem::Filesystem;
 
 pub(crate) use found::Deployment;
@@ -48,7 +48,7 @@ impl Machine {
         report: Option<&BootReport>,
         access: Access,
     ) -> Result<Option<Self>, Error> {
-        let volumes = volumes::find(options, report);
+        let volumes = volumes::find(options, report)?;
         let slots = match options.path(report) {
             Some(path) => match options.open_with(report, &path, access) {
                 // A disk may well hold no slots, but something else.
@@ -107,7 +107,9 @@ impl Machine {
         let holds = |device: &str| all.iter().any(|(other, _)| other.place.is_some() && other.device == device);
         let hidden: Vec<_> = all
             .iter()
-            .filter(|(found, _)| found.place.is_none() && found.standing == Default::default() && holds(&found.device))
+            .filter(|(found, _)| {
+                found.place.is_none() && found.standing == report::Standing::default() && holds(&found.device)
+            })
             .map(|(found, _)| found.name.clone())
             .collect();
         all.retain(|(found, _)| found.place.is_some() || !hidden.contains(&found.name));

@@ -8,15 +8,16 @@ use deployment::facts::partition_name;
 
 use super::filesystem::{Content, Volume, may_hold_deployments};
 use crate::disk_image::{Disks, Reading};
+use crate::error::Error;
 use crate::slots::{DiskOptions, kernel_name};
 use crate::status::report::BootReport;
 
 /// Those of the disk that was asked for, else those that the report tells of.
-pub(super) fn find(options: &DiskOptions, report: Option<&BootReport>) -> Vec<Volume> {
+pub(super) fn find(options: &DiskOptions, report: Option<&BootReport>) -> Result<Vec<Volume>, Error> {
     match (&options.disk, report) {
-        (Some(disk), _) => on_disk(disk),
+        (Some(disk), _) => Ok(on_disk(disk)),
         (None, Some(report)) => of_report(report),
-        (None, None) => Vec::new(),
+        (None, None) => Ok(Vec::new()),
     }
 }
 
@@ -37,7 +38,7 @@ fn on_disk(path: &Path) -> Vec<Volume> {
             // The kernel caches a disk and its partitions apart, and knows what is mounted by the partition.
             let name =
                 partition.map_or_else(|| disk.clone(), |partition| partition_name(&disk, partition.number).to_string());
-            return Volume::on_device(&name);
+            return Volume::on_device(&name).ok().flatten();
         }
         let content = Content::Part(path.to_owned(), partition.map_or(0, |partition| partition.start), device.size);
         Some(Volume { device: DeviceSource { device: device.name.clone(), filesystem: Some(kind) }, content })
@@ -46,7 +47,7 @@ fn on_disk(path: &Path) -> Vec<Volume> {
 }
 
 /// The filesystems in which the boot has found deployments.
-fn of_report(report: &BootReport) -> Vec<Volume> {
+fn of_report(report: &BootReport) -> Result<Vec<Volume>, Error> {
     let booted = report.deployment.place.as_ref().and(report.deployment.device.as_deref());
     let others = report.deployments.iter().filter(|found| found.place.is_some());
     let mut names: Vec<&str> = booted.into_iter().chain(others.filter_map(|found| found.device.as_deref())).collect();
@@ -57,5 +58,5 @@ fn of_report(report: &BootReport) -> Vec<Volume> {
             true
         }
     });
-    names.into_iter().take(MAX_SYSROOTS).filter_map(Volume::on_device).collect()
+    names.into_iter().take(MAX_SYSROOTS).filter_map(|name| Volume::on_device(name).transpose()).collect()
 }

@@ -123,7 +123,7 @@ impl<'d> Inside<'d> {
         let here = |path: &str| init::path!("{}", self.path(path).display());
         let (image, objects) = (here(&source.image), here(&source.objects));
         let mut source = ComposefsSource { image, objects, writable: None, ..source.clone() };
-        if !Path::new(FS_VERITY).exists() && (source.verity || !source.digest.is_empty()) {
+        if !has_fs_verity() && (source.verity || !source.digest.is_empty()) {
             self.not_checked = Some(NO_VERITY);
             source.verity = false;
             source.digest.clear();
@@ -246,6 +246,11 @@ impl Drop for Inside<'_> {
     fn drop(&mut self) {
         while self.mounts.pop().is_some() {}
     }
+}
+
+/// Whether this machine's kernel can tell fs-verity digests.
+pub(super) fn has_fs_verity() -> bool {
+    Path::new(FS_VERITY).exists()
 }
 
 /// Whether this machine's kernel has a type of filesystem.

@@ -24,7 +24,7 @@ use crate::tree::PackedTree;
 use explanation::{Candidate, Explanation, Look, UnknownKey, Wait};
 use initramfs::{Initramfs, KernelModules};
 use inside::Inside;
-use rehearsal::Rehearsal;
+use rehearsal::{Rehearsal, Unknown};
 use sysroots::Sysroots;
 use words::Words;
 
@@ -204,8 +204,18 @@ fn boot<'r>(
     let empty = Nodes::new();
     let packed = PackedTree(initramfs.map_or(&empty, Initramfs::nodes));
     let sysroots = Sysroots::default();
-    let mut rehearsal =
-        Rehearsal { disks, modules, inside, sysroots, initramfs: packed, explanation, has_shell, ledger, then: None };
+    let mut rehearsal = Rehearsal {
+        disks,
+        modules,
+        inside,
+        sysroots,
+        initramfs: packed,
+        explanation,
+        has_shell,
+        ledger,
+        unknown: None,
+        then: None,
+    };
     let mut plan = Plan::new();
     look_into_all(config, &mut selection, &mut plan, &mut rehearsal);
     rehearsal.explanation.candidates = bootable(&selection);
@@ -216,6 +226,9 @@ fn boot<'r>(
         return Err(cannot_tell(look));
     }
     let result = try_all(config, &mut selection, &mut plan, &mut rehearsal).map_err(|reason| reason.to_string());
+    if let Some(unknown) = rehearsal.unknown {
+        return Err(cannot_tell_whether(&unknown, rehearsal.inside.is_some()));
+    }
     rehearsal.explanation.afterwards = std::mem::take(&mut rehearsal.ledger);
     if let Some(emergency) = rehearsal.then {
         rehearsal.explanation.then = Some(words_of(emergency, initramfs));
@@ -236,6 +249,15 @@ fn cannot_tell(look: &Look) -> Error {
         format!("deployments are looked for in its {}, which can be read only when it is mounted", look.filesystem);
     Error::usage("cannot tell what would boot from", &look.device, why)
         .advice("Run it as root with --look-inside: it is mounted read-only, where nothing else sees it.")
+}
+
+/// Of a candidate that comes before all others nothing is known.
+fn cannot_tell_whether(unknown: &Unknown, looked_inside: bool) -> Error {
+    Error::usage("cannot tell whether the machine would boot", &unknown.name, &unknown.why).advice(if looked_inside {
+        "Run it on a machine whose kernel has fs-verity."
+    } else {
+        "Run it as root with --look-inside: the filesystem is mounted read-only, where nothing else sees it."
+    })
 }
 
 /// Notes what is missing; an error means that PID 1 would not go on without it.

@@ -4,7 +4,7 @@ use boot_config::policy::Emergency;
 use deployment::ReadAt;
 use deployment::candidates::{Candidate, Keeper, Trust};
 use deployment::ledger::Change;
-use deployment::tree::{FileKind, Tree};
+use deployment::tree::{FileKind, Tree, TreeError};
 use init::attempt::Boot;
 use init::execute::{NewRoot, System};
 use init::plan::{Action, Device, LoopFile, Mount, Plan, Source, VerityDevice};
@@ -14,7 +14,7 @@ use init::verity_device::{Content, prepare};
 
 use super::explanation::{Attempt, Explanation, Look, PassedOver, VerityTable};
 use super::initramfs::KernelModules;
-use super::inside::Inside;
+use super::inside::{self, Inside};
 use super::sysroots::{Sysroots, in_sysroot};
 use crate::disk_image::Disks;
 use crate::tree::PackedTree;
@@ -42,11 +42,26 @@ pub(crate) struct Rehearsal<'r> {
     pub(crate) has_shell: bool,
     /// What the boot ledger has been told since the last plan.
     pub(crate) ledger: Vec<String>,
+    /// The first candidate of which it cannot be told whether it boots.
+    pub(crate) unknown: Option<Unknown>,
     /// What follows when the boot ends in an error, where it is not what the command line says in any case.
     pub(crate) then: Option<Emergency>,
 }
 
+/// A candidate that may well boot: what decides about it cannot be seen from here.
+pub(crate) struct Unknown {
+    pub(crate) name: String,
+    pub(crate) why: String,
+}
+
 impl Rehearsal<'_> {
+    /// Whether a failure says nothing of the boot: only a mounted filesystem tells fs-verity digests, and only a kernel that
+    /// has fs-verity.
+    fn cannot_be_told(&self, why: &Reason) -> bool {
+        let says = |error: TreeError| why.contains(&error.to_string());
+        says(TreeError::Unknown) || self.inside.is_some() && !inside::has_fs_verity() && says(TreeError::Unsupported)
+    }
+
     /// The attempt that is under way; it has been planned before anything else happens.
     fn attempt(&mut self) -> Option<&mut Attempt> {
         self.explanation.attempts.last_mut()
@@ -115,7 +130,10 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         self.explanation.degraded.push(why.to_string());
     }
 
-    fn failed(&mut self, _: &Candidate, why: &Reason) {
+    fn failed(&mut self, candidate: &Candidate, why: &Reason) {
+        if self.unknown.is_none() && self.cannot_be_told(why) {
+            self.unknown = Some(Unknown { name: candidate.name.to_string(), why: why.to_string() });
+        }
         if let Some(attempt) = self.attempt() {
             attempt.error = Some(why.to_string());
         }

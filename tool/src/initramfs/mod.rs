@@ -41,8 +41,15 @@ Examples:
   surefoot initramfs --kernel tree --add /usr/bin/busybox:/bin/sh -o debug.img
   surefoot initramfs --kernel tree --list
 
+What deployments inside file systems are checked against is read from the image, for that alone is trusted:
+  surefoot initramfs --kernel tree -o ostree.img \\
+    --add prepare-root.conf:/usr/lib/ostree/prepare-root.conf keys.pub:/etc/ostree/initramfs-root-binding.key
+  surefoot initramfs --kernel tree -o composefs.img \\
+    --add setup-root-conf.toml:/usr/lib/composefs/setup-root-conf.toml
+
 By default the image holds the drivers of all local storage (adapters to storage networks by --module only), the file
-systems that a root can have, dm-verity and overlay. The same input gives the same bytes.";
+systems that a root can have, dm-verity, loop and overlay: all that every kind of deployment needs. The same input gives
+the same bytes.";
 
 /// Builds the initramfs for a kernel: PID 1, the modules it needs, their index, firmware, configuration.
 #[derive(Debug, clap::Args)]

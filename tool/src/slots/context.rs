@@ -99,14 +99,18 @@ impl DiskOptions {
     pub(crate) fn open(&self, access: Access) -> Result<Context, Error> {
         let report = self.boot_report();
         let path = self.path(report.as_ref()).ok_or_else(no_slots)?;
-        self.open_with(report.as_ref(), &path, access)
+        let context = self.open_with(report.as_ref(), &path, access)?;
+        if let (Some(name), None) = (&self.running, context.running) {
+            context.disk.find(name)?;
+        }
+        Ok(context)
     }
 
-    /// Opens the disk at `path`, which the report is about.
+    /// Opens the disk at `path`, which the report is about. What `--running` names may be no slot.
     pub(crate) fn open_with(&self, report: Option<&BootReport>, path: &Path, access: Access) -> Result<Context, Error> {
         let disk = SlotDisk::open(path, access)?;
         let running = match &self.running {
-            Some(name) => Some(number(disk.find(name)?)),
+            Some(name) => disk.find(name).map(number).ok(),
             None => report.and_then(|report| Some(report.deployment.slot.as_ref()?.partition)),
         };
         let hash = report.and_then(|report| report.deployment.root_hash.as_ref()?.parse().ok());

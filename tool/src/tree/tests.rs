@@ -53,10 +53,10 @@ fn fill(root: &Path) {
 /// All that a tree tells of a path.
 fn told(tree: &dyn Tree, path: &str) -> String {
     let mut small = [0; 10];
-    let mut large = [0; 40_000];
+    let mut large = vec![0; 40_000];
     let read = tree.read(path, &mut small).map(<[u8]>::to_vec);
     let whole = tree.read(path, &mut large).map(<[u8]>::len);
-    let text = tree.read_text(path, &mut [0; 40_000]).map(str::len);
+    let text = tree.read_text(path, &mut vec![0; 40_000]).map(str::len);
     let mut part = [0; 4];
     let at = tree.read_exact_at(path, 10_007, &mut part).map(|()| part);
     let link = tree.read_link(path, &mut [0; 255]).map(str::to_owned);

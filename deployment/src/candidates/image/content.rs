@@ -4,7 +4,7 @@ use core::fmt;
 
 use boot_config::Config;
 use verity::superblock::SUPERBLOCK_SIZE;
-use verity::{RootHash, RootHashError, Superblock};
+use verity::{Geometry, RootHash, RootHashError, Superblock};
 
 use super::{Path, sidecar};
 use crate::discoverable::{PartitionType, is_unfinished};
@@ -20,6 +20,8 @@ const SECTOR_SIZES: [u32; 2] = [512, 4096];
 const SECTOR: u64 = 512;
 /// A hash tree begins at a multiple of this behind a filesystem.
 const ALIGNMENT: u64 = 4096;
+/// The largest block of a hash tree that the kernel takes, in bytes: a page.
+const MAX_BLOCK: usize = 4096;
 /// The longest text of a root hash: the digits of the longest one, and room for the end of the line.
 const MAX_ROOT_HASH: usize = 130;
 
@@ -239,25 +241,58 @@ fn hash_partition(file: &File<'_>, table: &Gpt, root_hash: RootHash) -> Result<O
 fn filesystem(file: &File<'_>, config: &Config<'_>) -> Result<Content, Problem> {
     let found = Filesystem::probe(file)?.filter(|found| found.kind.kernel_name().is_some());
     let kind = found.map(|found| found.kind).ok_or(Problem::Unknown)?;
-    let whole = Range { offset: 0, size: file.size };
-    let content = |data, verity| Content { data, filesystem: Some(kind), verity };
-    let Some(root_hash) = root_hash(file, config)? else { return Ok(content(whole, None)) };
-    if let Some((path, size)) = beside(file, HASH_TREE)? {
-        let range = Range { offset: 0, size: whole_sectors(size)? };
-        return Ok(content(whole, Some(Verity { root_hash, file: Some(path), range })));
-    }
-    let offset = appended(file, kind)?.ok_or(Problem::NoHashTree)?;
-    let range = Range { offset, size: file.size.saturating_sub(offset) };
-    Ok(content(Range { offset: 0, size: offset }, Some(Verity { root_hash, file: None, range })))
+    let tree = match beside(file, HASH_TREE)? {
+        Some((path, size)) => Some((Some(path), Range { offset: 0, size: whole_sectors(size)? })),
+        None => appended(file, kind)?.map(|offset| (None, Range { offset, size: file.size.saturating_sub(offset) })),
+    };
+    let found = match root_hash(file)? {
+        Some(root_hash) => accepted(config, root_hash).map(|root_hash| (root_hash, tree.ok_or(Problem::NoHashTree))),
+        None => tree.and_then(|tree| Some((accepted(config, top(file, &tree)?)?, Ok(tree)))),
+    };
+    let size = file.size;
+    let Some((root_hash, tree)) = found else {
+        return Ok(Content { data: Range { offset: 0, size }, filesystem: Some(kind), verity: None });
+    };
+    let (path, range) = tree?;
+    let data = Range { offset: 0, size: if path.is_some() { size } else { range.offset } };
+    Ok(Content { data, filesystem: Some(kind), verity: Some(Verity { root_hash, file: path, range }) })
 }
 
-/// The root hash in the file beside the image, if it is an accepted one.
-fn root_hash(file: &File<'_>, config: &Config<'_>) -> Result<Option<RootHash>, Problem> {
+fn accepted(config: &Config<'_>, root_hash: RootHash) -> Option<RootHash> {
+    config.accepted_hashes().find(|accepted| *accepted == root_hash)
+}
+
+/// The root hash that a hash tree ends in, where none is told: the digest of its topmost block. `None` where it cannot be
+/// told. That it is an accepted one is not believed before the whole tree has been seen.
+#[inline(never)]
+fn top(data: &File<'_>, (path, range): &(Option<Path>, Range)) -> Option<RootHash> {
+    let path = path.as_deref().unwrap_or(data.path);
+    let hash = File { tree: data.tree, path, size: range.offset.checked_add(range.size)? };
+    let mut bytes = [0; SUPERBLOCK_SIZE];
+    hash.read_exact_at(range.offset, &mut bytes).ok()?;
+    let superblock = Superblock::parse(&bytes).ok()?;
+    let geometry = Geometry::with_superblock(&superblock, 0).ok()?;
+    let parameters = geometry.parameters();
+    let (file, offset, size) = if geometry.hash_blocks() == 0 {
+        // A single data block has no tree over it.
+        (data, 0, parameters.data_block_size)
+    } else {
+        let size = parameters.hash_block_size;
+        let start = geometry.hash_start_block().checked_mul(size.into())?;
+        (&hash, range.offset.checked_add(start)?, size)
+    };
+    let mut block = [0; MAX_BLOCK];
+    let block = block.get_mut(..usize::try_from(size).ok()?)?;
+    file.read_exact_at(offset, block).ok()?;
+    Some(parameters.hasher().digest(block).into())
+}
+
+/// The root hash in the file beside the image, if there is one.
+fn root_hash(file: &File<'_>) -> Result<Option<RootHash>, Problem> {
     let Some((path, _)) = beside(file, ROOT_HASH)? else { return Ok(None) };
     let mut buffer = [0; MAX_ROOT_HASH];
     let text = file.tree.read_text(&path, &mut buffer).map_err(|why| Problem::Beside(ROOT_HASH, why))?;
-    let root_hash = text.trim_ascii().parse().map_err(Problem::RootHash)?;
-    Ok(config.accepted_hashes().find(|accepted| *accepted == root_hash))
+    text.trim_ascii().parse().map(Some).map_err(Problem::RootHash)
 }
 
 /// The path and the size of the file that belongs to the image by its name.

@@ -138,6 +138,33 @@ fn a_hash_tree_may_lie_beside_the_filesystem() {
 }
 
 #[test]
+fn a_hash_tree_tells_its_own_root_hash() {
+    let tree = hash_tree(2);
+    let root_hash =
+        verity::digest_block(Algorithm::Sha256, HashType::Normal, &Salt::from_bytes(&[]).unwrap(), &tree[4096..]);
+    let accept = format!("surefoot.deployment=auto surefoot.roothash={}", verity::RootHash::from(root_hash));
+    let beside = Fixture::default().file("images/os.raw", filesystem()).file("images/os.verity", &tree);
+    for files in [Fixture::default().file("images/os.raw", appended()), beside] {
+        assert_eq!(found(&accept, &files), "os at images/os.raw");
+        assert!(
+            root(&accept, "images/os.raw", &files).starts_with("image on ROOT: SYSROOT/images/os.raw[0+8192], hash")
+        );
+        let why = "os: nothing verifies it: surefoot.verity=optional boots it insecurely";
+        assert_eq!(found(&accepting(), &files), why);
+        // What is told of it counts.
+        assert_eq!(found(&accept, &files.file("images/os.roothash", OTHER_HASH)), why);
+    }
+    // One block of data is its own tree.
+    let mut block = filesystem();
+    block.truncate(4096);
+    block[40..48].copy_from_slice(&4000_u64.to_le_bytes());
+    let root_hash = verity::digest_block(Algorithm::Sha256, HashType::Normal, &Salt::from_bytes(&[]).unwrap(), &block);
+    let accept = format!("surefoot.deployment=auto surefoot.roothash={}", verity::RootHash::from(root_hash));
+    let files = Fixture::default().file("images/os.raw", [block, hash_tree(1)].concat());
+    assert_eq!(found(&accept, &files), "os at images/os.raw");
+}
+
+#[test]
 fn partitions_in_an_image_are_found_by_the_root_hash() {
     for sector_size in [512, 4096] {
         let both = [rows(OTHER_HASH)[1], rows(HASH)[0], rows(HASH)[2], rows(HASH)[1]];

@@ -1,0 +1,72 @@
+//! Tries that the name of an image counts.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use surefoot_ci::images::Images;
+use surefoot_ci::machine::{End, Outcome};
+use surefoot_ci::slots::machine::tree;
+use surefoot_probe::Outcome as Done;
+
+use super::machine::{Machine, came_up};
+use crate::Scenario;
+use crate::judge::{actions, said, same};
+use crate::slots::judge::failed;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    ("images::a_try_is_written_down_first", a_try_is_written_down_first),
+    ("images::power_cut_leaves_a_spent_try", power_cut_leaves_a_spent_try),
+    ("images::new_name_is_taken", new_name_is_taken),
+];
+
+/// Has the probe list the images.
+const LIST: &str = "probe.mount=/dev/vda1:/mnt:ext4 probe.list=/mnt/images/os.v";
+
+/// Fails unless the images have these names after a boot in which the best one came up.
+fn names(machine: &Machine, boot: &str, image: (&str, usize), expected: &[&str]) -> Result<Outcome> {
+    let outcome = machine.boot(boot, LIST)?;
+    let report = came_up(&outcome, image.0, &machine.files.root_hashes[image.1])?;
+    let expected = Done::Names(expected.iter().map(|&name| name.to_owned()).collect());
+    actions(&report, &[("probe.list=/mnt/images/os.v", expected)])?;
+    Ok(outcome)
+}
+
+fn a_try_is_written_down_first(name: &str) -> Result<()> {
+    let (old, new) = (tree("1", &[])?, tree("2", &[])?);
+    let images = Images::new().appended("images/os.v/os_1.raw", &old).appended("images/os.v/os_2+2-0.raw", &new);
+    let machine = Machine::new(name, &images)?;
+    let outcome = names(&machine, "first", ("os_2", 1), &["os_1.raw", "os_2+1-1.raw"])?;
+    said(&outcome, "os_2: rename images/os.v/os_2+2-0.raw to images/os.v/os_2+1-1.raw")?;
+    names(&machine, "second", ("os_2", 1), &["os_1.raw", "os_2+0-2.raw"])?;
+    // Nobody has called it good.
+    let outcome = names(&machine, "third", ("os_1", 0), &["os_1.raw", "os_2+0-2.raw"])?;
+    let spent = ("os_2".to_owned(), "its tries are spent".to_owned());
+    same("what failed", &failed(&outcome.probe()?)?, &vec![spent])
+}
+
+/// Power is cut when the image has just begun to be used, and again when its init has come up.
+fn power_cut_leaves_a_spent_try(name: &str) -> Result<()> {
+    let (old, new) = (tree("1", &[])?, tree("2", &["probe.then=sleep"])?);
+    let images = Images::new().appended("images/os.v/os_1.raw", &old).appended("images/os.v/os_2+2.raw", &new);
+    let machine = Machine::new(name, &images)?;
+    for (boot, marker) in [("early", "device-mapper: verity"), ("late", "probe: sleeping")] {
+        let vm = machine.vm(boot).append("surefoot.deployment=auto").cut_power(marker, Duration::ZERO);
+        let outcome = vm.run()?;
+        ensure!(outcome.end == End::PowerCut, "its power should have been cut\n{}", outcome.tail());
+    }
+    names(&machine, "after", ("os_1", 0), &["os_1.raw", "os_2+0-2.raw"]).map(drop)
+}
+
+/// A try that cannot be written down is not made.
+fn new_name_is_taken(name: &str) -> Result<()> {
+    let (old, new) = (tree("1", &[])?, tree("2", &[])?);
+    let images = Images::new()
+        .appended("images/os.v/os_1.raw", &old)
+        .appended("images/os.v/os_2+2-0.raw", &new)
+        .appended("images/os.v/os_2+1-1.raw", &old);
+    let machine = Machine::new(name, &images)?;
+    let outcome = names(&machine, "1", ("os_2", 0), &["os_1.raw", "os_2+0-2.raw", "os_2+2-0.raw"])?;
+    let why = "its try cannot be written down: cannot rename images/os.v/os_2+2-0.raw to images/os.v/os_2+1-1.raw: File \
+               exists (EEXIST)";
+    same("what failed", &failed(&outcome.probe()?)?, &vec![("os_2".to_owned(), why.to_owned())])
+}

@@ -1,0 +1,107 @@
+//! `surefoot status`, `mark-good`, `mark-bad`, `set-next` and `rollback` for deployments in filesystems.
+
+use std::os::unix::process::CommandExt;
+
+use serde_json::Value;
+
+use crate::machine::{Machine, images, ostree};
+
+const FIRST: &str = "debian-010101010101.0";
+const SECOND: &str = "debian-020202020202.0";
+
+fn each_filesystem(test: impl Fn(&Machine)) {
+    test(&Machine::ext4(|top| ostree(top, &[1, 2])));
+    test(&Machine::btrfs(|top| ostree(top, &[1, 2])));
+}
+
+#[test]
+fn the_story_of_an_update() {
+    each_filesystem(|machine| {
+        let status = || machine.run(&["status"]);
+        let heading = "deployments\n";
+        let expected = format!(
+            "{heading}  {SECOND}  ostree on vda  next     tries not counted, priority 1\n  \
+             {FIRST}  ostree on vda           tries not counted, priority 1\n"
+        );
+        assert_eq!(status(), expected);
+
+        assert_eq!(machine.run(&["mark-good", FIRST]), format!("{FIRST} is good: priority 1, good\n"));
+        let expected = format!(
+            "{heading}  {SECOND}  ostree on vda  next     3 tries left, priority 1\n  \
+             {FIRST}  ostree on vda           good, priority 1\n"
+        );
+        assert_eq!(status(), expected);
+
+        let next = machine.run(&["set-next", &format!("ostree:{SECOND}"), "--tries", "2"]);
+        assert_eq!(next, format!("{SECOND} is next: priority 2, 2 tries left\n"));
+        let lines = machine.run(&["status", "--deployments", "--running", FIRST]);
+        let expected =
+            format!("{SECOND}\tostree\tvda\t2\t2\tuntested\tnext\n{FIRST}\tostree\tvda\t1\t0\tgood\trunning\n");
+        assert_eq!(lines, expected);
+
+        let good = machine.run(&["mark-good", "--running", SECOND]);
+        assert_eq!(good, format!("{SECOND} is good: priority 2, good\n"));
+        let back = machine.run(&["rollback", "--running", SECOND]);
+        assert_eq!(back, format!("{FIRST} is next: priority 3, good\n"));
+        let bad = machine.run(&["mark-bad", FIRST]);
+        assert_eq!(bad, format!("{FIRST} is bad and not booted any more; next is {SECOND}\n"));
+        let json: Value = serde_json::from_str(&machine.run(&["status", "--json"])).unwrap();
+        let all = json["now"]["deployments"].as_array().unwrap();
+        assert_eq!((all.len(), &all[0]["next"], &all[1]["state"]), (2, &true.into(), &"bad".into()));
+        assert_eq!((&all[1]["once_good"], &all[1]["keeper"]), (&true.into(), &"file".into()));
+    });
+}
+
+#[test]
+fn without_another_good_one_there_is_no_way_back() {
+    let machine = Machine::ext4(|top| ostree(top, &[1, 2]));
+    machine.run(&["mark-good", SECOND]);
+    let expected =
+        "--- stderr, exit code 1\nsurefoot: cannot roll back ext4.img: no other deployment has ever been good\n";
+    assert_eq!(machine.run(&["rollback", "--running", SECOND]), expected);
+    let unknown = machine.run(&["set-next", "debian-9"]);
+    let expected = format!(
+        "--- stderr, exit code 2\nsurefoot: cannot find deployment debian-9: there is none of that name\n  \
+         There are: {SECOND}, {FIRST}.\n"
+    );
+    assert_eq!(unknown, expected);
+}
+
+#[test]
+fn names_that_count_tries_say_the_same() {
+    let machine = Machine::ext4(|top| {
+        ostree(top, &[1, 2]);
+        images(top, &["1", "2+3-0", "3+0-3"]);
+    });
+    let next = machine.run(&["set-next", "app_3"]);
+    assert!(next.starts_with("app_3 is next: priority 2, 3 tries left\n"), "{next}");
+    assert_eq!(machine.names("images/app.raw.v"), ["app_1.raw", "app_2+3-0.raw", "app_3+3-3.raw"]);
+    machine.run(&["mark-good", "app_3"]);
+    machine.run(&["mark-bad", "app_2"]);
+    assert_eq!(machine.names("images/app.raw.v"), ["app_1.raw", "app_2+0-0.raw", "app_3.raw"]);
+    machine.run(&["mark-good", FIRST]);
+    machine.run(&["mark-bad", SECOND]);
+    assert_eq!(machine.names("boot/loader.0/entries"), ["ostree-1.conf", "ostree-2+0-0.conf"]);
+    machine.run(&["set-next", SECOND, "--tries", "5"]);
+    assert_eq!(machine.names("boot/loader.0/entries"), ["ostree-1.conf", "ostree-2+5-0.conf"]);
+    let status = machine.run(&["status"]);
+    assert!(status.contains(&format!("  {SECOND}  ostree on vda  next     5 tries left, priority ")), "{status}");
+    assert!(status.contains("  app_2                  image on vda            bad, priority 0\n"), "{status}");
+}
+
+#[test]
+fn only_root_can_look_into_a_filesystem() {
+    let machine = Machine::ext4(|top| ostree(top, &[1]));
+    let program = machine.path("surefoot");
+    std::fs::copy(env!("CARGO_BIN_EXE_surefoot"), &program).unwrap();
+    let folder = program.parent().unwrap();
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let image = machine.path("ext4.img");
+    let mut command = std::process::Command::new(program);
+    let output = command.args(["status", "--disk"]).arg(&image).uid(65534).gid(65534).output().unwrap();
+    let expected = format!(
+        "surefoot: cannot look for deployments in {}: only root can attach and mount them\n  Run it as root.\n",
+        image.display()
+    );
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(3), expected));
+}

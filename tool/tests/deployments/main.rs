@@ -1,0 +1,10 @@
+//! Deployments inside filesystems: what `surefoot explain` tells of them, and the commands that change their ledgers. These
+//! tests attach and mount images: they need root, and fail without.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cuts;
+mod explain;
+mod ledger;
+mod machine;
+mod mixed;
+mod running;

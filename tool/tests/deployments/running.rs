@@ -1,0 +1,123 @@
+//! The running system: its report says which filesystem the deployment is in, and that may be mounted somewhere.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::machine::{Machine, ostree, run};
+
+const FIRST: &str = "debian-010101010101.0";
+const SECOND: &str = "debian-020202020202.0";
+
+/// A system that runs from the second deployment of a filesystem on a block device.
+struct Running {
+    machine: Machine,
+    device: String,
+    mounted: Option<PathBuf>,
+}
+
+impl Running {
+    fn new(machine: Machine, mount_options: Option<&str>) -> Self {
+        let image = machine.image_path();
+        let attached = Command::new("/usr/sbin/losetup").args(["--find", "--show"]).arg(image).output().unwrap();
+        let device = String::from_utf8(attached.stdout).unwrap().trim().to_owned();
+        let mut running = Self { machine, device, mounted: None };
+        if let Some(options) = mount_options {
+            let place = running.machine.path("mounted");
+            fs::create_dir(&place).unwrap();
+            run(Command::new("mount").args(["-o", options, &running.device]).arg(&place));
+            running.mounted = Some(place);
+        }
+        running.report();
+        running
+    }
+
+    fn report(&self) {
+        let name = self.device.strip_prefix("/dev/").unwrap();
+        let mut report: Value = serde_json::from_str(include_str!("../../src/status/tests/boot.json")).unwrap();
+        let ledger = json!({"keeper": "file", "priority": 1, "tries_left": 3, "successful": false, "once_good": false,
+                            "counted": false});
+        let place = |digit: &str| format!("ostree/deploy/debian/deploy/{digit}.0");
+        let found = |name_of: &str, digit: &str| json!({"name": name_of, "kind": "ostree", "device": name, "place": place(digit), "ledger": ledger});
+        report["deployment"] = found(SECOND, "02");
+        report["deployment"]["trust"] = "insecure".into();
+        report["deployments"] = json!([found(SECOND, "02"), found(FIRST, "01")]);
+        fs::write(self.machine.path("report"), report.to_string()).unwrap();
+        fs::write(self.machine.path("cmdline"), "surefoot.deployment=auto surefoot.verity=optional").unwrap();
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_surefoot"));
+        command.args(words).arg("--report").arg(self.machine.path("report"));
+        command.arg("--cmdline").arg(self.machine.path("cmdline"));
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        let output = self.command(words).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        text.replace(&self.device, "/dev/DEVICE").replace(self.device.strip_prefix("/dev/").unwrap(), "DEVICE")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(place) = &self.mounted {
+            run(Command::new("umount").arg(place));
+        }
+        run(Command::new("/usr/sbin/losetup").args(["--detach", &self.device]));
+    }
+}
+
+#[test]
+fn it_does_not_matter_whether_the_filesystem_is_mounted() {
+    for options in [None, Some("rw")] {
+        for machine in [Machine::ext4(|top| ostree(top, &[1, 2])), Machine::btrfs(|top| ostree(top, &[1, 2]))] {
+            let running = Running::new(machine, options);
+            assert_eq!(running.run(&["mark-good"]), format!("{SECOND} is good: priority 1, good\n"), "{options:?}");
+            running.run(&["mark-good", FIRST]);
+            assert_eq!(running.run(&["rollback"]), format!("{FIRST} is next: priority 2, good\n"));
+            let expected =
+                format!("{FIRST}\tostree\tDEVICE\t2\t0\tgood\tnext\n{SECOND}\tostree\tDEVICE\t1\t0\tgood\trunning\n");
+            assert_eq!(running.run(&["status", "--deployments"]), expected);
+            let status = running.run(&["status"]);
+            assert!(
+                status.contains(
+                    "\nchosen      it is the best deployment that boots, of the kind ostree\n\
+                     lies in     ostree/deploy/debian/deploy/02.0 of /dev/DEVICE\n"
+                ),
+                "{status}"
+            );
+            if let Some(place) = &running.mounted {
+                assert_eq!(fs::metadata(place.join("surefoot/ledger")).unwrap().len(), 8192);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_filesystem_that_is_mounted_read_only_is_read_and_not_changed() {
+    let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), Some("ro"));
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(lines.starts_with(&format!("{SECOND}\tostree\tDEVICE\t1\t3\tuntested\trunning\n")), "{lines}");
+    let expected = "surefoot: cannot mount /dev/DEVICE: it is mounted read-only elsewhere, so that it cannot be written\n  \
+                    Remount it: mount -o remount,rw WHERE.\n";
+    assert_eq!(running.run(&["mark-good"]), expected);
+}
+
+#[test]
+fn who_is_not_root_sees_what_the_boot_has_left() {
+    use std::os::unix::process::CommandExt;
+    let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
+    let program = running.machine.path("surefoot");
+    fs::copy(env!("CARGO_BIN_EXE_surefoot"), &program).unwrap();
+    fs::set_permissions(program.parent().unwrap(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&program);
+    let report = running.machine.path("report");
+    let output = command.args(["status", "--report"]).arg(report).uid(65534).gid(65534).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("\ndeployments as the boot left them ("), "{shown}");
+    assert!(shown.contains(&format!("  {SECOND}  ostree on ")), "{shown}");
+}
