@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 
 use serde_json::Value;
 
-use crate::machine::{Machine, images, ostree};
+use crate::machine::{Machine, copy_program, images, ostree};
 
 const FIRST: &str = "debian-010101010101.0";
 const SECOND: &str = "debian-020202020202.0";
@@ -93,7 +93,7 @@ fn names_that_count_tries_say_the_same() {
 fn only_root_can_look_into_a_filesystem() {
     let machine = Machine::ext4(|top| ostree(top, &[1]));
     let program = machine.path("surefoot");
-    std::fs::copy(env!("CARGO_BIN_EXE_surefoot"), &program).unwrap();
+    copy_program(&program);
     let folder = program.parent().unwrap();
     std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let image = machine.path("ext4.img");

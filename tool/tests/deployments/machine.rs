@@ -150,6 +150,12 @@ impl Machine {
     }
 }
 
+/// Puts the program where everybody can read it. Another process writes it: a child that a test beside this one starts
+/// would keep ours open for writing, and what is written is not started.
+pub fn copy_program(to: &Path) {
+    run(Command::new("cp").arg(env!("CARGO_BIN_EXE_surefoot")).arg(to));
+}
+
 /// Runs a command that must do what it is asked for.
 pub fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));

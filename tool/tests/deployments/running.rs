@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, ostree, run};
+use crate::machine::{Machine, copy_program, ostree, run};
 
 const FIRST: &str = "debian-010101010101.0";
 const SECOND: &str = "debian-020202020202.0";
@@ -112,7 +112,7 @@ fn who_is_not_root_sees_what_the_boot_has_left() {
     use std::os::unix::process::CommandExt;
     let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
     let program = running.machine.path("surefoot");
-    fs::copy(env!("CARGO_BIN_EXE_surefoot"), &program).unwrap();
+    copy_program(&program);
     fs::set_permissions(program.parent().unwrap(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let mut command = Command::new(&program);
     let report = running.machine.path("report");

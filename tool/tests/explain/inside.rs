@@ -120,7 +120,8 @@ fn without_root_nothing_is_tried() {
     let machine = Machine::new();
     // Where a program can be read by everybody: the folder of the build may not be.
     let program = machine.path("surefoot");
-    fs::copy(SUREFOOT, &program).unwrap();
+    // Another process writes it: a child that a test beside this one starts would keep ours open for writing.
+    assert!(std::process::Command::new("cp").arg(SUREFOOT).arg(&program).status().unwrap().success());
     fs::set_permissions(machine.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = std::process::Command::new(program);
     command.args(["explain", "--look-inside", "--disk", "/nonexistent"]).uid(NOBODY).gid(NOBODY);
