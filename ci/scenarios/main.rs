@@ -13,6 +13,7 @@ mod fsverity;
 mod handoff;
 mod judge;
 mod layers;
+mod mixed;
 mod modules;
 mod naming;
 mod ostree;
@@ -38,7 +39,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 31] = [
+    let themes: [&[Scenario]; 32] = [
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         fsverity::SCENARIOS,
         handoff::SCENARIOS,
         layers::SCENARIOS,
+        mixed::SCENARIOS,
         modules::SCENARIOS,
         naming::SCENARIOS,
         ostree::boot::SCENARIOS,
