@@ -14,6 +14,7 @@ mod handoff;
 mod images;
 mod judge;
 mod layers;
+mod mixed;
 mod modules;
 mod naming;
 mod ostree;
@@ -39,7 +40,7 @@ const MACHINES: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let themes: [&[Scenario]; 33] = [
+    let themes: &[&[Scenario]] = &[
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
         boot::SCENARIOS,
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         images::boot::SCENARIOS,
         images::tries::SCENARIOS,
         layers::SCENARIOS,
+        mixed::SCENARIOS,
         modules::SCENARIOS,
         naming::SCENARIOS,
         ostree::boot::SCENARIOS,
@@ -74,7 +76,7 @@ fn main() -> ExitCode {
         state::SCENARIOS,
         verity::SCENARIOS,
     ];
-    let trials = themes.into_iter().flatten().map(|&(name, scenario)| {
+    let trials = themes.iter().copied().flatten().map(|&(name, scenario)| {
         Trial::test(name, move || scenario(name).map_err(|why| Failed::from(format!("{why:?}"))))
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()

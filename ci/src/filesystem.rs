@@ -91,9 +91,11 @@ pub struct Directory<'a> {
 impl Directory<'_> {
     /// Writes the filesystem to `image`. ext4 can have fs-verity. XFS and btrfs take root, for they are mounted here.
     pub fn image(&self, filesystem: Filesystem, image: &Path) -> Result<()> {
+        // No two of these that are attached at once may share a UUID.
+        let uuid = format!("5afe0b07-0000-4000-b000-0000{:.8}", Key::default().text(&image.to_string_lossy()).hex());
         match filesystem {
             Filesystem::Ext4 => {
-                ext4(image, self.bytes, UUID, &["-O", "verity", "-L", self.label, "-d", &self.top.to_string_lossy()])?;
+                ext4(image, self.bytes, &uuid, &["-O", "verity", "-L", self.label, "-d", &self.top.to_string_lossy()])?;
                 for path in &self.immutable {
                     // The extents flag, which every directory of ext4 has, and the immutable flag (linux/fs.h).
                     let request = format!("set_inode_field /{path} flags 0x80010");
@@ -104,8 +106,6 @@ impl Directory<'_> {
             Filesystem::Xfs | Filesystem::Btrfs => File::create(image)?.set_len(self.bytes)?,
             Filesystem::Erofs | Filesystem::Squashfs => bail!("{} takes no writes", filesystem.name()),
         }
-        // The kernel mounts no two of these at once that share a UUID.
-        let uuid = format!("5afe0b07-0000-4000-b000-0000{:.8}", Key::default().text(&image.to_string_lossy()).hex());
         let option = if filesystem == Filesystem::Xfs { "-m" } else { "-U" };
         let uuid = if filesystem == Filesystem::Xfs { format!("uuid={uuid}") } else { uuid };
         let words = ["-q", option, &uuid];

@@ -149,7 +149,7 @@ impl Kind {
 }
 
 /// Part of every cache key: to be changed together with how files are made.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 impl Files {
     /// A partition that holds them, as the Discoverable Partitions Specification has it for roots.

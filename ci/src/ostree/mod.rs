@@ -105,6 +105,12 @@ impl Deployment {
     pub fn word(&self) -> String {
         format!("ostree={}", self.link)
     }
+
+    /// What surefoot calls it.
+    pub fn name(&self) -> String {
+        let serial = self.directory.rsplit('.').next().unwrap_or_default();
+        format!("{STATEROOT}-{}.{serial}", self.checksum.get(..12).unwrap_or_default())
+    }
 }
 
 /// A sysroot.
@@ -274,7 +280,7 @@ impl Sysroot {
 }
 
 /// Part of every cache key: to be changed together with how sysroots are made.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// The boot entries on a disk with a sysroot, after a machine has run from it: what its boot loader would now choose comes
 /// last. This takes root.
