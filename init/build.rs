@@ -7,8 +7,9 @@ fn main() {
     for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
-    // What only a dynamic loader would protect, and pages that keep code apart from constants, are room for nothing.
-    for option in ["--no-eh-frame-hdr", "-z,norelro", "-z,noseparate-code", script] {
+    // What only a dynamic loader would protect, and pages that keep code apart from constants, are room for nothing;
+    // nor does anybody look up a build by its identity.
+    for option in ["--no-eh-frame-hdr", "--build-id=none", "-z,norelro", "-z,noseparate-code", script] {
         println!("cargo:rustc-link-arg-bins=-Wl,{option}");
     }
 }

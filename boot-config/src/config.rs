@@ -5,6 +5,7 @@ use core::fmt;
 use heapless::Vec;
 use verity::RootHash;
 
+use crate::SYSROOTS;
 use crate::bootconfig;
 use crate::cmdline;
 use crate::composefs::ComposefsDigest;
@@ -19,7 +20,7 @@ use crate::spec::{DeviceSpec, RootHashes};
 /// Most `rootflags=`, `mount.usrflags=` or verity options that are kept.
 pub const MAX_OPTIONS: usize = 16;
 /// Most `composefs=` and `composefs.digest=` images.
-pub const MAX_COMPOSEFS: usize = 4;
+pub const MAX_COMPOSEFS: usize = if SYSROOTS { 4 } else { 0 };
 /// Most `surefoot.mount=` directories.
 pub const MAX_DIRECTORIES: usize = 16;
 /// Most modules named by `rd.driver.pre=`.
@@ -229,7 +230,7 @@ impl<'a> Config<'a> {
 
     /// Whether a word of another program's names a deployment inside a filesystem.
     fn names_deployment(&self) -> bool {
-        self.ostree.is_some() || !self.composefs.is_empty()
+        SYSROOTS && (self.ostree.is_some() || !self.composefs.is_empty())
     }
 
     /// The root hashes that may boot: those of `surefoot.roothash=`, and that of `roothash=`.

@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use verity::RootHashError;
 
+use crate::SYSROOTS;
 use crate::composefs::ComposefsError;
 use crate::spec::SpecError;
 
@@ -115,7 +116,9 @@ impl fmt::Display for Why {
         match self {
             Self::Device(error) => error.fmt(f),
             Self::RootHash(error) => error.fmt(f),
-            Self::Composefs(error) => error.fmt(f),
+            Self::Composefs(error) if SYSROOTS => error.fmt(f),
+            // Nothing is read as one then.
+            Self::Composefs(_) => Ok(()),
             Self::Text(text) => f.write_str(text),
         }
     }

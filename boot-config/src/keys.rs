@@ -1,7 +1,8 @@
 //! The one declaration of every key: its name, its values, its meaning and how it is read.
 
+use crate::SYSROOTS;
 use crate::draft::{Draft, Refusal, filesystem_device, flag, push_modules, push_options, rescue_shell, set, verbosity};
-use crate::error::Source;
+use crate::error::{Source, Why};
 use crate::policy::{AccessMode, Verbosity};
 use crate::spec::DEVICE_FORMS;
 use crate::values;
@@ -53,6 +54,13 @@ const VERITY_OPTIONS: &str = "list of restart-on-corruption, panic-on-corruption
                               check-at-most-once, hash-offset=BYTES, superblock=yes";
 const ROOT_HASH: &str = "40, 64 or 128 hexadecimal digits";
 const MODULES: &str = "MODULE[,MODULE…]";
+/// What a key may have for a value whose use is refused.
+const NOTHING: &str = "nothing";
+
+/// Reads the words for deployments in filesystems where those cannot be booted: to ignore them would boot something else.
+fn refuse<'a>(_: &mut Draft<'a>, _: Option<&'a str>, _: Source) -> Result<(), Refusal<'a>> {
+    Err(Why::Text("this surefoot-init was built without deployments in filesystems (the feature sysroots)").into())
+}
 
 /// Every key, in the order of the documentation: first those shared with the kernel, systemd and dracut, then our own.
 pub const KEYS: &[Key] = &[
@@ -202,31 +210,39 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "ostree",
-        values: "path of a boot link, as ostree writes it",
+        values: if SYSROOTS { "path of a boot link, as ostree writes it" } else { NOTHING },
         meaning: reference("the ostree deployment to boot from the filesystem of root="),
         repeat: LastWins,
-        read: |draft, value, _| set(&mut draft.config.ostree, values::required(value).map(Some)),
+        read: if SYSROOTS {
+            |draft, value, _| set(&mut draft.config.ostree, values::required(value).map(Some))
+        } else {
+            refuse
+        },
     },
     Key {
         name: "ostree.prepare-root.composefs",
-        values: "yes, no, maybe, signed, verity (also other booleans)",
+        values: if SYSROOTS { "yes, no, maybe, signed, verity (also other booleans)" } else { NOTHING },
         meaning: reference("whether the ostree deployment is a composefs; else as prepare-root.conf says"),
         repeat: LastWins,
-        read: |draft, value, _| set(&mut draft.config.ostree_composefs, values::required(value).map(Some)),
+        read: if SYSROOTS {
+            |draft, value, _| set(&mut draft.config.ostree_composefs, values::required(value).map(Some))
+        } else {
+            refuse
+        },
     },
     Key {
         name: "composefs",
-        values: "[?]HEX, of 64 or 128 hexadecimal digits",
+        values: if SYSROOTS { "[?]HEX, of 64 or 128 hexadecimal digits" } else { NOTHING },
         meaning: reference("the composefs image to boot from the filesystem of root=; with ? it need not be verified"),
         repeat: Collects,
-        read: |draft, value, _| draft.add_composefs(values::composefs(value)),
+        read: if SYSROOTS { |draft, value, _| draft.add_composefs(values::composefs(value)) } else { refuse },
     },
     Key {
         name: "composefs.digest",
-        values: "[?]VERSION-ALGORITHM-BLOCK:HEX, such as v1-sha512-12:HEX",
+        values: if SYSROOTS { "[?]VERSION-ALGORITHM-BLOCK:HEX, such as v1-sha512-12:HEX" } else { NOTHING },
         meaning: reference("the same, with the form of the image; may be repeated: the first that is there boots"),
         repeat: Collects,
-        read: |draft, value, _| draft.add_composefs(values::composefs_digest(value)),
+        read: if SYSROOTS { |draft, value, _| draft.add_composefs(values::composefs_digest(value)) } else { refuse },
     },
     Key {
         name: "systemd.volatile",

@@ -7,6 +7,9 @@
 #[cfg(test)]
 extern crate std;
 
+/// Whether the words that name a deployment inside a filesystem can be used (the feature `sysroots`).
+pub const SYSROOTS: bool = cfg!(feature = "sysroots");
+
 pub mod bootconfig;
 mod check;
 pub mod cmdline;

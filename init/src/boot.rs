@@ -34,7 +34,7 @@ use crate::probe;
 use crate::report::{Booted, Report};
 use crate::text::Reason;
 use crate::watchdog::Watchdog;
-use crate::{log, modprobe, places, reason};
+use crate::{SYSROOTS, log, modprobe, places, reason};
 
 /// Starts: as the first program of the machine, or as the one that the kernel asks for modules.
 pub fn run(words: Words) -> ! {
@@ -211,6 +211,9 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
 impl Attempts<'_, '_> {
     /// Takes away the mounts that were made to look for deployments. What the root takes from them are mounts of their own.
     fn leave_sysroots(&mut self) {
+        if !SYSROOTS {
+            return;
+        }
         for (number, tree) in (0..).zip(&mut self.sysroots) {
             if tree.take().is_none() {
                 continue;

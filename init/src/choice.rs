@@ -11,7 +11,7 @@ use heapless::{String, Vec};
 
 use crate::json::Json;
 use crate::text::{Reason, clipped};
-use crate::{log, reason};
+use crate::{SYSROOTS, log, reason};
 
 /// Longest label that is reported.
 const LABEL_CAPACITY: usize = 64;
@@ -169,8 +169,8 @@ fn written(record: &Record, tried: bool) -> Attributes {
 pub(crate) fn place<W: Write>(json: &mut Json<W>, candidate: &Candidate) -> fmt::Result {
     candidate.device().map_or(Ok(()), |device| json.member("device", device))?;
     match &candidate.root {
-        RootSource::Tree(source) => json.member("place", &source.place),
-        RootSource::Verity(_) | RootSource::Plain(_) | RootSource::Memory => Ok(()),
+        RootSource::Tree(source) if SYSROOTS => json.member("place", &source.place),
+        _ => Ok(()),
     }
 }
 
@@ -182,8 +182,8 @@ pub(crate) fn ledger<W: Write>(json: &mut Json<W>, candidate: &Candidate, tried:
             "keeper",
             match record.keeper {
                 Keeper::Table(_) => "table",
-                Keeper::File(_) => "file",
-                Keeper::FileName(_) => "name",
+                Keeper::FileName(_) if SYSROOTS => "name",
+                Keeper::File(_) | Keeper::FileName(_) => "file",
             },
         )?;
         standing(json, written(record, tried))?;

@@ -122,7 +122,9 @@ fn options_of(mount: &Mount<'_>, text: &mut String<OPTIONS_CAPACITY>) -> core::f
     }
     match &mount.source {
         Source::Filesystem { options, subvolume, .. } => {
-            subvolume.as_ref().map_or(Ok(()), |subvolume| writeln!(text, "subvol={subvolume}"))?;
+            if let Some(subvolume) = subvolume.as_ref().filter(|_| SYSROOTS) {
+                writeln!(text, "subvol={subvolume}")?;
+            }
             options.filesystem.iter().try_for_each(|option| match option.value {
                 Some(value) => writeln!(text, "{}={value}", option.name),
                 None => writeln!(text, "{}", option.name),

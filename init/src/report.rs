@@ -16,7 +16,7 @@ use crate::execute::NewRoot;
 use crate::json::Json;
 use crate::plan::{Action, Options, Plan, Source};
 use crate::text::Reason;
-use crate::{log, places, reason};
+use crate::{SYSROOTS, log, places, reason};
 
 /// Version of the report's schema: raised when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u64 = 1;
@@ -152,7 +152,7 @@ impl Report {
             self.choice.fallback(json)?;
             json.member("init", root.init())?;
             self.failures(json)?;
-            if !self.passed_over.is_empty() {
+            if SYSROOTS && !self.passed_over.is_empty() {
                 named_reasons(json, "passed_over", &self.passed_over)?;
             }
             json.array("mounts", |json| mounts(json, plan))?;
@@ -198,6 +198,9 @@ fn deployment<W: Write>(json: &mut Json<W>, plan: &Plan<'_>) -> fmt::Result {
         Action::ActivateVerity(device) => verity(device),
         _ => Ok(()),
     })?;
+    if !SYSROOTS {
+        return Ok(());
+    }
     let composefs = plan.mounts().find_map(|mount| match &mount.source {
         Source::Composefs(source) if !source.digest.is_empty() => Some(Hex(&source.digest)),
         _ => None,

@@ -1,7 +1,5 @@
 //! Which kinds of deployment are looked for, and in which order they come.
 
-use core::cmp::Reverse;
-
 use boot_config::Config;
 
 use super::{Candidate, CandidateError, Candidates, Order, configured, slot};
@@ -28,15 +26,21 @@ pub fn candidates<'a>(config: &Config<'a>, facts: &Facts) -> Result<Candidates, 
     Ok(candidates)
 }
 
-/// Barred, last good, unproven, priority, order: what decides, most important first.
-type Rank = (bool, bool, bool, Reverse<u8>, Order);
+/// Where a candidate comes: the smallest is the first. What decides are, most important first, whether it is barred, last
+/// good or unproven, its priority and its order. To fall back on, a good one comes before one that is yet to be proven.
+#[inline(never)]
+fn rank(candidate: &Candidate, fallback: bool) -> u64 {
+    let unproven = fallback && !attributes(candidate).successful();
+    let standing =
+        u64::from(candidate.is_barred()) << 2 | u64::from(candidate.is_last_good()) << 1 | u64::from(unproven);
+    standing << 56 | preference(candidate)
+}
 
-/// Where a candidate comes: the smallest is the first. To fall back on, a good one comes before one that is yet to be
-/// proven.
-fn rank(candidate: &Candidate, fallback: bool) -> Rank {
-    let attributes = attributes(candidate);
-    let unproven = fallback && !attributes.successful();
-    (candidate.is_barred(), candidate.is_last_good(), unproven, Reverse(attributes.priority()), candidate.order)
+/// What would decide if every candidate could boot: seven bytes.
+fn preference(candidate: &Candidate) -> u64 {
+    let Order { kind, sysroot, index } = candidate.order;
+    let [a, b, c, d] = index.to_be_bytes();
+    u64::from_be_bytes([0, !attributes(candidate).priority(), kind, sysroot, a, b, c, d])
 }
 
 fn attributes(candidate: &Candidate) -> Attributes {
@@ -47,8 +51,7 @@ fn attributes(candidate: &Candidate) -> Attributes {
 
 /// Whether a candidate would come before another one, if both could boot.
 pub(super) fn is_preferred(candidate: &Candidate, other: &Candidate) -> bool {
-    let place = |candidate: &Candidate| (Reverse(attributes(candidate).priority()), candidate.order);
-    place(candidate) < place(other)
+    preference(candidate) < preference(other)
 }
 
 /// Puts the candidates in the order in which they are tried: the best one first, then what the machine falls back to.
@@ -68,7 +71,11 @@ pub fn sort(candidates: &mut Candidates) {
 /// Adds a candidate. Where there is no room the one that would be tried last makes way.
 #[inline(never)]
 pub fn offer(candidates: &mut Candidates, candidate: Candidate) {
-    let Err(candidate) = candidates.push(candidate) else { return };
+    if !candidates.is_full() {
+        // There is room.
+        let _ = candidates.push(candidate);
+        return;
+    }
     sort(candidates);
     let first = candidates.first().is_none_or(|first| rank(&candidate, false) < rank(first, false));
     let Some(last) = candidates.last_mut() else { return };

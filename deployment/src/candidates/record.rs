@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::SYSROOT_KINDS;
 use crate::facts::Name;
 use crate::gpt::Attributes;
 use crate::ledger::Entry;
@@ -48,6 +49,7 @@ impl fmt::Display for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table(disk) => f.write_str(disk),
+            Self::File(_) | Self::FileName(_) if SYSROOT_KINDS.is_empty() => Ok(()),
             Self::File(number) => write!(f, "ledger of filesystem {number}"),
             Self::FileName(number) => write!(f, "file name in filesystem {number}"),
         }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::plan::{Action, LoopFile, Mount, Plan, Scope, Step, VerityDevice};
 use crate::text::{Path, Reason};
-use crate::{log, places, reason};
+use crate::{SYSROOTS, log, places, reason};
 
 /// The one door to the kernel: what a plan can ask of it. Every method can be called again after it failed.
 pub trait System {
@@ -115,10 +115,10 @@ fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>
             }
             result => result,
         },
-        Action::AttachLoop(file) => system.attach_loop(file),
+        Action::AttachLoop(file) if SYSROOTS => system.attach_loop(file),
         Action::ActivateVerity(device) => system.activate_verity(device),
         Action::Mount(mount) => system.mount(mount),
-        Action::MountIfThere(mount) => system.mount_if_there(mount),
+        Action::MountIfThere(mount) if SYSROOTS => system.mount_if_there(mount),
         Action::CheckRoot { init: wanted } => {
             *init = Some(system.check_root(*wanted)?);
             Ok(())
@@ -132,16 +132,16 @@ fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>
 fn undo(steps: &[Step<'_>], system: &mut dyn System) {
     for step in steps.iter().rev() {
         let result = match &step.action {
-            Action::AttachLoop(file) => system.detach_loop(file.name),
+            Action::AttachLoop(file) if SYSROOTS => system.detach_loop(file.name),
             Action::ActivateVerity(device) => system.deactivate_verity(device.name),
             Action::Mount(mount) => system.unmount(&mount.target),
-            Action::MountIfThere(mount) => {
+            Action::MountIfThere(mount) if SYSROOTS => {
                 // It may not have been there. The check at the end knows whether it still is.
                 let _ = system.unmount(&mount.target);
                 Ok(())
             }
             // What the next candidate does not say of itself must not be said of it.
-            Action::WriteFile { path, .. } => system.remove(path),
+            Action::WriteFile { path, .. } if SYSROOTS => system.remove(path),
             Action::RecordRootDevice { .. } => system.remove(places::VOLATILE_ROOT),
             // Modules stay: the next candidate is likely to want them. Directories under /run and on the state device
             // are made again by whoever comes next.

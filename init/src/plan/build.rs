@@ -183,7 +183,8 @@ impl<'a> Builder<'_, 'a> {
             self.push(Action::CheckModules)?;
             self.scope = Scope::Candidate;
         }
-        let layers = layers(self.config, &self.candidate.name, &provided).map_err(|error| reason!("{error}"))?;
+        let layers = layers(self.config, &self.candidate.name, if SYSROOTS { &provided } else { &[] })
+            .map_err(|error| reason!("{error}"))?;
         layer::add(self, &layers, with.state, with.devices)?;
         self.finish()
     }

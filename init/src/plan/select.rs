@@ -124,33 +124,22 @@ pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, R
     if !SYSROOTS && config.wants_sysroots() && !config.wants_slots() {
         return Err(reason!("this surefoot-init was built without deployments in filesystems (the feature sysroots)"));
     }
-    let sysroots = match candidates::sysroots(config, facts) {
-        Ok(sysroots) => sysroots,
-        Err(CandidateError::Missing(missing)) => {
-            let _ = write!(lacking, "{missing}");
-            Sysroots::new()
+    let mut sysroots = Sysroots::new();
+    if SYSROOTS {
+        match candidates::sysroots(config, facts) {
+            Ok(found) => sysroots = found,
+            Err(error) => lack(&mut lacking, &error)?,
         }
-        Err(error) => return Err(reason!("{error}")),
-    };
-    let candidates = match candidates::candidates(config, facts) {
-        Ok(candidates) => candidates,
+    }
+    let mut candidates = Candidates::new();
+    match candidates::candidates(config, facts) {
+        Ok(found) => candidates = found,
         // Where deployments are looked for inside filesystems, a slot is not needed.
         Err(CandidateError::Missing(_) | CandidateError::NoSlot | CandidateError::Refused(Refusal::NoRoot))
-            if !sysroots.is_empty() =>
-        {
-            Candidates::new()
-        }
-        Err(CandidateError::Missing(missing)) => {
-            let _ = write!(lacking, "{missing}");
-            Candidates::new()
-        }
-        Err(error @ CandidateError::NoSlot) => {
-            let _ = write!(lacking, "{error}");
-            Candidates::new()
-        }
-        Err(error) => return Err(reason!("{error}")),
-    };
-    if lacking.is_empty() && candidates.is_empty() && sysroots.is_empty() && config.wants_sysroots() {
+            if SYSROOTS && !sysroots.is_empty() => {}
+        Err(error) => lack(&mut lacking, &error)?,
+    }
+    if SYSROOTS && lacking.is_empty() && candidates.is_empty() && sysroots.is_empty() && config.wants_sysroots() {
         let _ = lacking.write_str("a filesystem with deployments (root=, or a root partition)");
     }
     let name = candidates.first().map_or(SOME_NAME, |candidate| candidate.name.as_str());
@@ -173,13 +162,24 @@ pub fn select<'a>(config: &Config<'a>, facts: &Facts) -> Result<Selection<'a>, R
             }
         }
     }
-    let root_disk =
-        root_disk.or_else(|| facts.device(&sysroots.first()?.device).map(|device| device.disk_name().as_str()));
+    let sysroot = sysroots.first().filter(|_| SYSROOTS);
+    let root_disk = root_disk.or_else(|| facts.device(&sysroot?.device).map(|device| device.disk_name().as_str()));
     let state = if needs_state(&layers) { state(config, facts, root_disk)? } else { StateChoice::None };
     // A deployment in a filesystem may well bring all that it needs.
-    let waits_for_state = config.state.is_some() || sysroots.is_empty();
+    let waits_for_state = config.state.is_some() || sysroot.is_none();
     let nothing_found = None;
     Ok(Selection { candidates, sysroots, state, devices, ledger, nothing_found, lacking, waits_for_state })
+}
+
+/// Takes note of what may yet appear. An error means that waiting does not help.
+#[inline(never)]
+fn lack(lacking: &mut Reason, error: &CandidateError<'_>) -> Result<(), Reason> {
+    let _ = match error {
+        CandidateError::Missing(missing) => write!(lacking, "{missing}"),
+        CandidateError::NoSlot => write!(lacking, "{error}"),
+        _ => return Err(reason!("{error}")),
+    };
+    Ok(())
 }
 
 /// The ledger that is kept about the slots.

@@ -10,8 +10,8 @@ use overlay::mount_options::{MountFlags, MountOptions};
 use overlay::options::OverlayOptions;
 use verity::RootHash;
 
-use crate::places;
 use crate::text::Path;
+use crate::{SYSROOTS, places};
 
 /// Longest name of a module or filesystem type.
 pub const TYPE_CAPACITY: usize = 32;
@@ -242,7 +242,8 @@ impl fmt::Display for Device {
         match self {
             Self::Block(name) => write!(f, "/dev/{name}"),
             Self::Verity(name) => write!(f, "/dev/mapper/{name}"),
-            Self::Loop(name) => write!(f, "loop device {name}"),
+            Self::Loop(name) if SYSROOTS => write!(f, "loop device {name}"),
+            Self::Loop(_) => Ok(()),
         }
     }
 }
@@ -268,7 +269,8 @@ impl fmt::Display for Source<'_> {
             Self::Tmpfs { .. } => f.write_str("tmpfs"),
             Self::Overlay { .. } => f.write_str("overlay"),
             Self::Bind { directory } => f.write_str(directory),
-            Self::Composefs(source) => f.write_str(&source.name),
+            Self::Composefs(source) if SYSROOTS => f.write_str(&source.name),
+            Self::Composefs(_) => Ok(()),
         }
     }
 }
@@ -287,7 +289,9 @@ impl fmt::Display for Options<'_, '_> {
         }
         match source {
             Source::Filesystem { options, subvolume, .. } => {
-                subvolume.as_ref().map_or(Ok(()), |subvolume| write!(f, ",subvol={subvolume}"))?;
+                if let Some(subvolume) = subvolume.as_ref().filter(|_| SYSROOTS) {
+                    write!(f, ",subvol={subvolume}")?;
+                }
                 options.filesystem.iter().try_for_each(|option| write!(f, ",{option}"))
             }
             Source::Tmpfs { size, mode } => {
@@ -295,8 +299,8 @@ impl fmt::Display for Options<'_, '_> {
                 size.map_or(Ok(()), |size| write!(f, ",size={size}"))
             }
             Source::Overlay { options } => write!(f, ",{options}"),
-            Source::Bind { .. } => Ok(()),
-            Source::Composefs(source) => write!(f, ",{source}"),
+            Source::Composefs(source) if SYSROOTS => write!(f, ",{source}"),
+            Source::Bind { .. } | Source::Composefs(_) => Ok(()),
         }
     }
 }
@@ -348,17 +352,17 @@ impl fmt::Display for Action<'_> {
         match self {
             Self::LoadModule { name, required: true } => write!(f, "load module {name}"),
             Self::LoadModule { name, required: false } => write!(f, "load module {name}, if it is there"),
-            Self::AttachLoop(file) => write!(f, "{file}"),
+            Self::AttachLoop(file) if SYSROOTS => write!(f, "{file}"),
             Self::ActivateVerity(device) => write!(f, "{device}"),
             Self::Mount(mount) => write!(f, "{mount}"),
-            Self::MountIfThere(mount) => write!(f, "{mount}, if that directory is there"),
+            Self::MountIfThere(mount) if SYSROOTS => write!(f, "{mount}, if that directory is there"),
             Self::MakeDirectory { path, mode } => write!(f, "make directory {path} ({mode:04o})"),
             Self::MakeDirectoryLike { model, path } => write!(f, "make directory {path}, like {model}"),
             Self::CheckDirectory { path } => write!(f, "check that the root has the directory {path}"),
             Self::FillDirectory { source, target } => write!(f, "make directory {target}, at first a copy of {source}"),
             Self::Link { destination, path } => write!(f, "link {path} to {destination}"),
-            Self::CheckSource { path } => write!(f, "check that no link leads to the directory {path}"),
-            Self::WriteFile { path, mode, content } => {
+            Self::CheckSource { path } if SYSROOTS => write!(f, "check that no link leads to the directory {path}"),
+            Self::WriteFile { path, mode, content } if SYSROOTS => {
                 write!(f, "write {path} ({mode:04o}, {} bytes)", content.len())
             }
             Self::CheckModules => f.write_str("check that the root has modules for the kernel that runs"),
@@ -377,6 +381,8 @@ impl fmt::Display for Action<'_> {
                 };
                 write!(f, "from the hand-over on, a corrupted block of /dev/mapper/{name} means: {reaction}")
             }
+            // What serves deployments in filesystems alone, where there are none.
+            Self::AttachLoop(_) | Self::MountIfThere(_) | Self::CheckSource { .. } | Self::WriteFile { .. } => Ok(()),
         }
     }
 }
