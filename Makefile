@@ -18,11 +18,15 @@ help: ## List the targets
 install-packages:
 	@ci/install
 
-build: install-packages pid1 tool ## Build $(T)/release/surefoot and $(T)/release/surefoot-init
+build: install-packages pid1 pid1-slots tool ## Build $(T)/release/surefoot and $(T)/release/surefoot-init
 
-.PHONY: pid1 tool probe
+.PHONY: pid1 pid1-slots tool probe
 pid1:
 	cargo build --release -p surefoot-init
+
+# PID 1 without deployments in filesystems: a machine that has slots alone needs no more.
+pid1-slots:
+	cargo build --release -p surefoot-init --no-default-features --features compact --target-dir $(T)/slots
 
 tool: install-packages
 	cargo build --profile tool -p surefoot

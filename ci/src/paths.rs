@@ -30,7 +30,18 @@ pub fn logs() -> PathBuf {
 /// # Errors
 /// When it has not been built.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let path = target().join("release").join(name);
+    built(target().join("release").join(name))
+}
+
+/// PID 1 as it is built without deployments in filesystems.
+///
+/// # Errors
+/// When it has not been built.
+pub fn slots_alone() -> Result<PathBuf> {
+    built(target().join("slots/release/surefoot-init"))
+}
+
+fn built(path: PathBuf) -> Result<PathBuf> {
     ensure!(path.is_file(), "{} is missing: run `make build probe`", path.display());
     Ok(path)
 }

@@ -40,6 +40,7 @@ pub fn measure() -> Result<Vec<Size>> {
     let host_only = initramfs::build(&kernel, &["--host-only", "--machine", &machine.to_string_lossy()])?;
     Ok(vec![
         Size { what: "PID 1", bytes: length(&paths::program("surefoot-init")?)?, budget: budget.pid1_bytes },
+        Size { what: "PID 1, slots alone", bytes: length(&paths::slots_alone()?)?, budget: budget.pid1_slots_bytes },
         Size {
             what: "initramfs, 6.12 cloud kernel",
             bytes: length(&default)?,
