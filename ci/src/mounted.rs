@@ -38,6 +38,8 @@ impl Mounted {
     /// # Errors
     /// When something still uses it.
     pub fn unmount(mut self) -> Result<()> {
+        // Whoever has a mount namespace of its own may keep the filesystem: unmounting does not write it out then.
+        run(command("sync").arg("--file-system").arg(self.path()))?;
         self.mounted = false;
         run(command("umount").arg(self.path())).map(drop)
     }

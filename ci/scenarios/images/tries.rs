@@ -11,7 +11,7 @@ use surefoot_probe::Outcome as Done;
 use super::machine::{Machine, came_up};
 use crate::Scenario;
 use crate::judge::{actions, said, same};
-use crate::slots::judge::failed;
+use crate::slots::judge::{failed, passed_over};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("images::a_try_is_written_down_first", a_try_is_written_down_first),
@@ -20,7 +20,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Has the probe list the images.
-const LIST: &str = "probe.mount=/dev/vda1:/mnt:ext4 probe.list=/mnt/images/os.v";
+const LIST: &str = "probe.mount=/dev/vda1:/mnt:ext4:rw probe.list=/mnt/images/os.v";
 
 /// Fails unless the images have these names after a boot in which the best one came up.
 fn names(machine: &Machine, boot: &str, image: (&str, usize), expected: &[&str]) -> Result<Outcome> {
@@ -41,7 +41,7 @@ fn a_try_is_written_down_first(name: &str) -> Result<()> {
     // Nobody has called it good.
     let outcome = names(&machine, "third", ("os_1", 0), &["os_1.raw", "os_2+0-2.raw"])?;
     let spent = ("os_2".to_owned(), "its tries are spent".to_owned());
-    same("what failed", &failed(&outcome.probe()?)?, &vec![spent])
+    same("what was passed over", &passed_over(&outcome.probe()?)?, &vec![spent])
 }
 
 /// Power is cut when the image has just begun to be used, and again when its init has come up.
@@ -57,7 +57,7 @@ fn power_cut_leaves_a_spent_try(name: &str) -> Result<()> {
     names(&machine, "after", ("os_1", 0), &["os_1.raw", "os_2+0-2.raw"]).map(drop)
 }
 
-/// A try that cannot be written down is not made.
+/// A try that cannot be written down is not made: what is good comes up.
 fn new_name_is_taken(name: &str) -> Result<()> {
     let (old, new) = (tree("1", &[])?, tree("2", &[])?);
     let images = Images::new()
@@ -65,7 +65,7 @@ fn new_name_is_taken(name: &str) -> Result<()> {
         .appended("images/os.v/os_2+2-0.raw", &new)
         .appended("images/os.v/os_2+1-1.raw", &old);
     let machine = Machine::new(name, &images)?;
-    let outcome = names(&machine, "1", ("os_2", 0), &["os_1.raw", "os_2+0-2.raw", "os_2+2-0.raw"])?;
+    let outcome = names(&machine, "1", ("os_1", 0), &["os_1.raw", "os_2+1-1.raw", "os_2+2-0.raw"])?;
     let why = "its try cannot be written down: cannot rename images/os.v/os_2+2-0.raw to images/os.v/os_2+1-1.raw: File \
                exists (EEXIST)";
     same("what failed", &failed(&outcome.probe()?)?, &vec![("os_2".to_owned(), why.to_owned())])

@@ -33,8 +33,17 @@ pub(crate) fn text<'a>(boot: &'a Value, pointer: &str) -> Result<&'a str> {
 /// Names and reasons of the candidates that failed before in the same boot.
 pub(crate) fn failed(report: &Report) -> Result<Vec<(String, String)>> {
     let boot = boot_report(report)?;
-    let failed = boot.pointer("/failed").and_then(Value::as_array).context("boot.json has no list /failed")?;
-    failed.iter().map(|one| Ok((text(one, "/name")?.to_owned(), text(one, "/reason")?.to_owned()))).collect()
+    named_reasons(boot.pointer("/failed").context("boot.json has no list /failed")?)
+}
+
+/// Names and reasons of what looks like a deployment and is no candidate.
+pub(crate) fn passed_over(report: &Report) -> Result<Vec<(String, String)>> {
+    boot_report(report)?.pointer("/passed_over").map_or(Ok(Vec::new()), named_reasons)
+}
+
+fn named_reasons(list: &Value) -> Result<Vec<(String, String)>> {
+    let list = list.as_array().context("boot.json should have a list of names and reasons")?;
+    list.iter().map(|one| Ok((text(one, "/name")?.to_owned(), text(one, "/reason")?.to_owned()))).collect()
 }
 
 /// Which slot was meant instead of the one that came up, and why it is not that one. `None` where this one was meant.
