@@ -8,6 +8,7 @@ mod btrfs;
 mod buses;
 mod cmdline;
 mod deadline;
+mod debian_ostree;
 mod filesystems;
 mod fsverity;
 mod handoff;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         buses::SCENARIOS,
         cmdline::SCENARIOS,
         deadline::SCENARIOS,
+        debian_ostree::SCENARIOS,
         filesystems::SCENARIOS,
         fsverity::SCENARIOS,
         handoff::SCENARIOS,
@@ -58,7 +60,6 @@ fn main() -> ExitCode {
         naming::SCENARIOS,
         ostree::boot::SCENARIOS,
         ostree::composefs::SCENARIOS,
-        ostree::debian::SCENARIOS,
         ostree::fallback::SCENARIOS,
         rauc::SCENARIOS,
         size::SCENARIOS,
