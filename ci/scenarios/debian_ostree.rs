@@ -47,7 +47,8 @@ fn rolls_back(name: &str) -> Result<()> {
     let machine = machine(Composefs::No, &[])?;
     let boots = machine.roll_back(name, &format!("{WORDS} surefoot.verity=optional surefoot.deployment=auto"))?;
     let changes = [["surefoot mark-good", "ostree admin upgrade"], ["surefoot mark-good", "surefoot rollback"]];
-    for ((lines, version), done) in boots.iter().zip([1, 2, 1]).zip(changes.iter().map(|all| &all[..]).chain([&[][..]])) {
+    for ((lines, version), done) in boots.iter().zip([1, 2, 1]).zip(changes.iter().map(|all| &all[..]).chain([&[][..]]))
+    {
         let runs = format!("version {version} runs");
         let checks = [&runs, "no unit has failed", "ostree knows what was booted", "surefoot status names it"];
         went_well(lines, &[&checks[..], done].concat())?;
