@@ -8,6 +8,7 @@ mod btrfs;
 mod buses;
 mod cmdline;
 mod deadline;
+mod debian_ostree;
 mod filesystems;
 mod fsverity;
 mod handoff;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         buses::SCENARIOS,
         cmdline::SCENARIOS,
         deadline::SCENARIOS,
+        debian_ostree::SCENARIOS,
         filesystems::SCENARIOS,
         fsverity::SCENARIOS,
         handoff::SCENARIOS,
@@ -61,7 +63,6 @@ fn main() -> ExitCode {
         naming::SCENARIOS,
         ostree::boot::SCENARIOS,
         ostree::composefs::SCENARIOS,
-        ostree::debian::SCENARIOS,
         ostree::fallback::SCENARIOS,
         rauc::SCENARIOS,
         size::SCENARIOS,

@@ -2,7 +2,6 @@
 
 pub(crate) mod boot;
 pub(crate) mod composefs;
-pub(crate) mod debian;
 pub(crate) mod fallback;
 
 use std::fs;

@@ -123,6 +123,23 @@ impl Machine {
         let second = judge(&boot(2, entries.last().context("no boot entry")?)?, End::PoweredOff, "done")?;
         Ok([first, second])
     }
+
+    /// Boots the machine three times, with no word that names a deployment: it upgrades itself, takes that back, and is what
+    /// it was. The lines of all reports; "failed" ones are errors.
+    ///
+    /// # Errors
+    /// What did not hold, with the console's last lines.
+    pub fn roll_back(&self, name: &str, words: &str) -> Result<[Vec<String>; 3]> {
+        let scratch = TempDir::new_in(paths::cache())?;
+        let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
+        let boot = |number: u32, end: End, last: &str| {
+            let vm = self.vm(&format!("{name}-{number}"), &format!("{words} surefoot-demo.rollback"));
+            judge(&vm.drive(Drive::new(&disk).keep_writes()).run()?, end, last)
+        };
+        let first = boot(1, End::Rebooted, "reboot")?;
+        let second = boot(2, End::Rebooted, "reboot")?;
+        Ok([first, second, boot(3, End::PoweredOff, "done")?])
+    }
 }
 
 fn judge(outcome: &Outcome, end: End, last: &str) -> Result<Vec<String>> {

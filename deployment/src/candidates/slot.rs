@@ -45,7 +45,8 @@ pub(super) fn find<'a>(
 }
 
 /// The disk that has the slots: that of `surefoot.disk=`, else the one that the firmware booted from, else the only one
-/// that has a slot with an accepted root hash. `None` while it is not there.
+/// that has a slot with an accepted root hash or, where no root hash is needed and none is accepted, the only one that has a
+/// root partition. `None` while it is not there.
 #[inline(never)]
 pub fn slot_disk<'a, 'f>(config: &Config<'a>, facts: &'f Facts) -> Result<Option<&'f str>, CandidateError<'a>> {
     if let Some(spec) = config.disk {
@@ -57,7 +58,28 @@ pub fn slot_disk<'a, 'f>(config: &Config<'a>, facts: &'f Facts) -> Result<Option
     if let Some(disk) = facts.boot_disk() {
         return Ok(Some(disk));
     }
-    let mut slots = facts.devices().iter().filter(|device| is_slot(config, device).is_ok());
+    // Where some have an accepted root hash, others are no slots: their disks may hold other kinds of deployment.
+    match only_disk(config, facts, |partition| accepted(config, partition).is_some()) {
+        Ok(None) => {}
+        found => return found,
+    }
+    match only_disk(config, facts, |_| true) {
+        // The same goes for those that no updater has written down.
+        Err(_) if config.wants_all_of_kind() => only_disk(config, facts, |partition| {
+            let attributes = partition.attributes;
+            attributes.may_boot() || attributes.once_good()
+        }),
+        found => found,
+    }
+}
+
+/// The disk of those slots; `None` where there are none.
+fn only_disk<'a, 'f>(
+    config: &Config<'a>,
+    facts: &'f Facts,
+    is_meant: impl Fn(&Partition) -> bool,
+) -> Result<Option<&'f str>, CandidateError<'a>> {
+    let mut slots = facts.devices().iter().filter(|device| is_slot(config, device).is_ok_and(&is_meant));
     let Some(first) = slots.next() else { return Ok(None) };
     match slots.find(|other| other.disk_name() != first.disk_name()) {
         Some(second) => Err(CandidateError::TwoDisks(TwoDisks { slots: [first.name.clone(), second.name.clone()] })),

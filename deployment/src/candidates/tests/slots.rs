@@ -146,6 +146,19 @@ fn one_name_for_two_things_is_refused_with_both() {
     assert!(refusal(&all, &facts(twins)).contains("names both /dev/vda2 (on vda) and /dev/vda4 (on vda)"));
 }
 
+/// Root partitions of other disks may hold other kinds of deployment, where such are looked for.
+#[test]
+fn another_disk_with_a_root_partition_is_no_second_disk_of_slots() {
+    let filesystem = |disk| other(disk, 1, PartitionType::Root, "sysroot");
+    let optional = "surefoot.verity=optional surefoot.deployment=auto";
+    let devices = [slots("vda", FRESH), vec![filesystem("vdb"), filesystem("vdc")]].concat();
+    assert_eq!(order(&format!("{} {optional}", accept(&[0, 1])), devices.clone()), "a b");
+    assert_eq!(order(optional, devices), "a b");
+    let none = facts(vec![filesystem("vdb"), filesystem("vdc")]);
+    assert_eq!(refusal(optional, &none), "a slot that may boot (a root partition with an accepted root hash)");
+    assert!(refusal("surefoot.verity=off", &none).contains("they are on two disks"));
+}
+
 #[test]
 fn without_verity_slots_go_by_their_labels_and_are_insecure() {
     let off = candidates(&config("surefoot.verity=off"), &facts(slots("vda", FRESH))).unwrap();
