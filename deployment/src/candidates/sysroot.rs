@@ -20,8 +20,8 @@ use crate::ledger::Entry;
 use crate::ledger::file::LedgerFile;
 use crate::tree::Tree;
 
-/// Most filesystems that are looked into.
-pub const MAX_SYSROOTS: usize = 8;
+/// Most filesystems that are looked into: none where no kind of deployment lies in one.
+pub const MAX_SYSROOTS: usize = if SYSROOT_KINDS.is_empty() { 0 } else { 8 };
 /// The longest path of a deployment in its filesystem, in bytes.
 pub const MAX_PLACE: usize = 200;
 
