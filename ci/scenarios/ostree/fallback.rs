@@ -113,16 +113,16 @@ fn a_crafted_link_is_refused(name: &str) -> Result<()> {
     is_booted(&report, &machine.called(1)?, "insecure")?;
     let reasons: Vec<_> = failed(&report)?.into_iter().map(|(_, reason)| reason).collect();
     same("why it failed", &reasons, &vec![why.clone()])?;
-    said(&outcome, &format!("{real} is no candidate: {elsewhere}"))?;
+    said(&outcome, &format!("{real} does not boot: {elsewhere}"))?;
     refused(&machine.boot(&format!("surefoot.verity=optional ostree={link}"))?, &why)
 }
 
 fn nothing_verifies_a_plain_root(name: &str) -> Result<()> {
     let machine = Machine::new(name, &three()?, &[])?;
     let outcome = machine.boot(&machine.deployment(0)?.word())?;
-    refused(&outcome, "no deployment was found that may boot")?;
-    let why = "nothing verifies it: surefoot.verity=optional boots it insecurely";
-    said(&outcome, &format!("{} is no candidate: {why}", machine.called(0)?))
+    let (name, why) = (machine.called(0)?, "nothing verifies it: surefoot.verity=optional boots it insecurely");
+    refused(&outcome, &format!("no deployment was found that may boot; {name}: {why}"))?;
+    said(&outcome, &format!("{name} does not boot: {why}"))
 }
 
 fn a_volatile_root_is_refused(name: &str) -> Result<()> {

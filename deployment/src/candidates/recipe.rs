@@ -18,6 +18,10 @@ pub trait Recipe {
     /// command line asks for one.
     fn provides(&mut self, directory: &'static str);
 
+    /// Room for one large thing that is looked at while the root is put together: [`MAX_ROOM`] bytes, as the last one left
+    /// them. Only what is used costs memory, where the stack would keep it.
+    fn room(&mut self) -> &mut [u8];
+
     /// Takes down why there can be no such root.
     fn refuse(&mut self, why: fmt::Arguments<'_>) -> Refused;
 }
@@ -189,6 +193,9 @@ pub enum Part<'p> {
     /// The real init is told which device `/` comes from, where `/` itself does not show it.
     RecordDevice,
 }
+
+/// Bytes of a recipe's room.
+pub const MAX_ROOM: usize = 1 << 20;
 
 /// Most bytes of a [`Part::File`].
 pub const MAX_FILE: usize = 384;

@@ -2,12 +2,13 @@
 
 use core::fmt;
 
-use deployment::candidates::recipe::Extent;
+use deployment::candidates::recipe::{Extent, MAX_ROOM};
 use deployment::candidates::sysroot::kind_of;
 use deployment::candidates::{Base, Look, Part, Place, Recipe, Refused, TreeSource, Trust};
 use heapless::Vec;
 use overlay::layers::{UPPER, WORK};
 use overlay::mount_options::MountFlags;
+use sys::lending::{self, Lent};
 
 use super::build::{Builder, ROOT};
 use super::layer::{PRIVATE, PUBLIC, over};
@@ -17,6 +18,9 @@ use crate::{path, places, reason};
 
 /// Most directories that a deployment provides itself.
 const MAX_PROVIDED: usize = 8;
+
+/// Where kinds look at something large; there is one plan at a time.
+static ROOM: [lending::Place<[u8; MAX_ROOM]>; 1] = [const { lending::Place::new([0; MAX_ROOM]) }];
 
 /// The directories that a deployment provides itself.
 pub(super) type Provided = Vec<&'static str, MAX_PROVIDED>;
@@ -30,7 +34,7 @@ pub(super) fn root(
     root: &'static str,
 ) -> Result<Provided, Reason> {
     let kind = kind_of(builder.candidate).ok_or_else(|| reason!("its kind is unknown to this version"))?;
-    let mut parts = Parts { builder, source, root, memory: None, provided: Provided::new(), refusal: None };
+    let mut parts = Parts { builder, source, root, memory: None, provided: Provided::new(), room: None, refusal: None };
     match (kind.root)(source, look, &mut parts) {
         Ok(()) => Ok(parts.provided),
         Err(Refused) => Err(parts.refusal.unwrap_or_default()),
@@ -45,6 +49,7 @@ struct Parts<'p, 'b, 'a> {
     /// The directory in memory that is this deployment's, once there is one.
     memory: Option<Path>,
     provided: Provided,
+    room: Option<Lent<[u8; MAX_ROOM]>>,
     refusal: Option<Reason>,
 }
 
@@ -59,6 +64,14 @@ impl Recipe for Parts<'_, '_, '_> {
     fn provides(&mut self, directory: &'static str) {
         // What does not fit gets a layer of its own.
         let _ = self.provided.push(directory);
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        if self.room.is_none() {
+            self.room = lending::lend(&ROOM);
+        }
+        // Where another plan has it there is none.
+        self.room.as_mut().map_or(&mut [], |room| room.as_mut_slice())
     }
 
     #[inline(never)]

@@ -198,7 +198,10 @@ impl Root<'_> {
     fn composefs(&mut self) -> Result<(), Stop> {
         let check = self.settings.composefs.check;
         let digest = match check {
-            Check::Signature => Some(signed::digest(self.look, &self.settings, self.deployment.checksum)?),
+            Check::Signature => {
+                let checksum = self.deployment.checksum;
+                Some(signed::digest(self.look, &self.settings, checksum, self.recipe.room())?)
+            }
             Check::Nothing | Check::Verity => None,
         };
         let transient = self.settings.transient_root;

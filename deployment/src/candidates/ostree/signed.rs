@@ -10,8 +10,6 @@ use crate::ostree::object::{Kind, ObjectPath};
 use crate::ostree::prepare_root::PrepareRoot;
 use crate::tree::{Tree, TreeError};
 
-/// Most bytes of a commit object: it lies on the stack of PID 1 while its signature is checked.
-pub(super) const MAX_COMMIT: usize = 16 * 1024;
 /// Most bytes of the metadata that is detached from a commit: its signatures.
 pub(super) const MAX_SIGNATURES: usize = 4096;
 /// Most bytes of the file of public keys.
@@ -23,8 +21,15 @@ const MAX_OBJECT_PATH: usize = 100;
 ///
 /// A commit without detached metadata that bootc made of a container image is vouched for by the commit that the
 /// image was made of.
+///
+/// Commit objects lie in `room` while they are looked at: rpm-ostree's and bootc's hold lists of packages and layers.
 #[inline(never)]
-pub(super) fn digest(look: &Look<'_>, settings: &PrepareRoot<'_>, checksum: Checksum) -> Result<Checksum, Why> {
+pub(super) fn digest(
+    look: &Look<'_>,
+    settings: &PrepareRoot<'_>,
+    checksum: Checksum,
+    room: &mut [u8],
+) -> Result<Checksum, Why> {
     let mut buffer = [0; MAX_KEYS];
     let path = settings.keypath;
     let keys = look
@@ -33,25 +38,23 @@ pub(super) fn digest(look: &Look<'_>, settings: &PrepareRoot<'_>, checksum: Chec
         .map_err(|error| why(format_args!("the keys {path} of the initramfs cannot be read: {error}")))?;
     let mut checksum = checksum;
     if look.tree.status(&path_of(checksum, Kind::DetachedMetadata)) == Err(TreeError::Missing)
-        && let Some(base) = base(look.tree, checksum)?
+        && let Some(base) = base(look.tree, checksum, room)?
     {
         checksum = base;
     }
-    verified(look.tree, checksum, keys)
+    verified(look.tree, checksum, keys, room)
 }
 
 /// The commit that a container image was made of.
-#[inline(never)]
-fn base(tree: &dyn Tree, checksum: Checksum) -> Result<Option<Checksum>, Why> {
-    let mut buffer = [0; MAX_COMMIT];
-    let commit = commit(tree, checksum, &mut buffer)?;
+fn base(tree: &dyn Tree, checksum: Checksum, room: &mut [u8]) -> Result<Option<Checksum>, Why> {
+    let commit = commit(tree, checksum, room)?;
     commit.base().map_err(|error| fault(checksum, &error))
 }
 
 #[inline(never)]
-fn verified(tree: &dyn Tree, checksum: Checksum, keys: &str) -> Result<Checksum, Why> {
-    let (mut buffer, mut signatures) = ([0; MAX_COMMIT], [0; MAX_SIGNATURES]);
-    let commit = commit(tree, checksum, &mut buffer)?;
+fn verified(tree: &dyn Tree, checksum: Checksum, keys: &str, room: &mut [u8]) -> Result<Checksum, Why> {
+    let mut signatures = [0; MAX_SIGNATURES];
+    let commit = commit(tree, checksum, room)?;
     let signatures = match tree.read(&path_of(checksum, Kind::DetachedMetadata), &mut signatures) {
         Ok(signatures) => signatures,
         Err(TreeError::Missing) => return Err(fault(checksum, &CommitError::NotSigned)),
@@ -60,7 +63,7 @@ fn verified(tree: &dyn Tree, checksum: Checksum, keys: &str) -> Result<Checksum,
     commit.signed_digest(signatures, keys).map_err(|error| fault(checksum, &error))
 }
 
-fn commit<'b>(tree: &dyn Tree, checksum: Checksum, buffer: &'b mut [u8; MAX_COMMIT]) -> Result<Commit<'b>, Why> {
+fn commit<'b>(tree: &dyn Tree, checksum: Checksum, buffer: &'b mut [u8]) -> Result<Commit<'b>, Why> {
     let read = tree.read(&path_of(checksum, Kind::Commit), buffer);
     let bytes = read.map_err(|error| fault(checksum, &format_args!("it cannot be read: {error}")))?;
     Commit::parse(checksum, bytes).map_err(|error| fault(checksum, &error))

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use boot_config::{Config, Sources};
 use overlay::MountFlags;
 
-use super::{Base, Extent, Part, Place, Recipe, Refused};
+use super::{Base, Extent, MAX_ROOM, Part, Place, Recipe, Refused};
 use crate::candidates::sysroot::{SysrootKind, look_for};
 use crate::candidates::{Candidate, Candidates, DeviceSource, Look, Order, RootSource, TreeSource, rank};
 use crate::facts::Name;
@@ -20,6 +20,7 @@ use crate::tree::Tree;
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     lines: Vec<String>,
+    room: Vec<u8>,
     refusal: Option<String>,
 }
 
@@ -49,6 +50,11 @@ impl Recipe for Recorder {
 
     fn provides(&mut self, directory: &'static str) {
         self.lines.push(format!("provides {directory}"));
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        self.room.resize(MAX_ROOM, 0);
+        &mut self.room
     }
 
     fn refuse(&mut self, why: fmt::Arguments<'_>) -> Refused {

@@ -111,6 +111,10 @@ impl Recipe for Parts {
         self.0.push(directory.to_string());
     }
 
+    fn room(&mut self) -> &mut [u8] {
+        &mut []
+    }
+
     fn refuse(&mut self, why: fmt::Arguments<'_>) -> Refused {
         self.0.push(why.to_string());
         Refused

@@ -278,10 +278,12 @@ mod signed {
     }
 
     fn root(tree: &Fixture, initramfs: &Fixture) -> String {
-        let directory = format!("ostree/deploy/debian/deploy/{}.0", checksum());
-        let root =
-            looking(AUTO, tree, initramfs, FilesystemKind::Ext4, |look| Recorder::root(&OSTREE, &directory, look));
-        root.replace(&checksum(), "CSUM")
+        root_of(&checksum(), tree, initramfs).replace(&checksum(), "CSUM")
+    }
+
+    fn root_of(commit: &str, tree: &Fixture, initramfs: &Fixture) -> String {
+        let directory = format!("ostree/deploy/debian/deploy/{commit}.0");
+        looking(AUTO, tree, initramfs, FilesystemKind::Ext4, |look| Recorder::root(&OSTREE, &directory, look))
     }
 
     #[test]
@@ -293,6 +295,23 @@ mod signed {
         assert_eq!((digest.len(), rest), (64, " objects SYSROOT/ostree/repo/objects, verity required, not writable"));
         let key = "composefs.signed\\x00";
         assert!(root.contains(key) && root.contains("/etc/ostree/initramfs-root-binding.key\\x00\\x00s"), "{root}");
+    }
+
+    #[test]
+    fn a_container_image_is_vouched_for_by_the_commit_that_it_was_made_of() {
+        const NAME: &str = "d45761025fe722647e554d7709ea3c63e9cfe69216c580e689f2961dd2db0cab";
+        let object = format!("ostree/repo/objects/{}/{}.commit", &NAME[..2], &NAME[2..]);
+        let imported = deployed(tree(), NAME, K1, 1)
+            .file(&format!("ostree/deploy/debian/deploy/{NAME}.0/.ostree.cfs"), "")
+            .file(&object, include_bytes!("../../../ostree/commit/fixtures/bootc.commit"));
+        let digest =
+            |root: &str| root.split_once("digest ").and_then(|(_, rest)| rest.get(..64)).map(ToString::to_string);
+        let found = digest(&root_of(NAME, &imported, &initramfs()));
+        assert!(found.is_some() && found == digest(&root(&tree(), &initramfs())), "{found:?}");
+        let unsigned = imported.without(&self::object("commitmeta"));
+        let why = "the commit has no Ed25519 signature";
+        let why = format!("refused: nothing vouches for its image: commit {}: {why}", checksum());
+        assert_eq!(root_of(NAME, &unsigned, &initramfs()), why);
     }
 
     #[test]
@@ -318,8 +337,8 @@ mod signed {
         is_refused(&tree(), &other, &format!("{vouches}the commit is not signed by any of the keys"));
         let unsigned = tree().without(&object("commitmeta"));
         is_refused(&unsigned, &initramfs(), &format!("{vouches}the commit has no Ed25519 signature"));
-        let large = tree().file(&object("commit"), std::vec![0; 20000]);
-        is_refused(&large, &initramfs(), &format!("{vouches}it cannot be read: it is longer than 16384 bytes"));
+        let large = tree().file(&object("commit"), std::vec![0; 2 << 20]);
+        is_refused(&large, &initramfs(), &format!("{vouches}it cannot be read: it is longer than 1048576 bytes"));
         let missing = tree().without(&object("commit"));
         is_refused(&missing, &initramfs(), &format!("{vouches}it cannot be read: there is nothing by that name"));
         let other = tree().file(&object("commit"), [COMMIT, b"x"].concat());
