@@ -81,8 +81,8 @@ fn find(look: &Look<'_>, finder: &mut Finder<'_>) {
         Some(DeploymentChoice::Named { .. }) => return,
         Some(DeploymentChoice::Auto) | None => named.clone_from(&look.config.composefs),
     }
-    if look.config.root.device.is_none() && look.tree.status(REPOSITORY) == Err(TreeError::Missing) {
-        // It was not said that the images are on this very filesystem.
+    let said_to_be_here = !named.is_empty() && look.config.root.device.is_some();
+    if !said_to_be_here && look.tree.status(REPOSITORY) == Err(TreeError::Missing) {
         if !named.is_empty() {
             finder.pass_over(&look.device.device, format_args!("it has no composefs repository (/{REPOSITORY})"));
         }

@@ -17,6 +17,7 @@ use super::{Plan, Selection, StateChoice, With, select};
 mod btrfs;
 mod composefs;
 mod image;
+mod look;
 mod ostree;
 
 const ROOT: &str = "roothash=0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210";

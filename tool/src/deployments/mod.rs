@@ -48,7 +48,9 @@ impl Machine {
         report: Option<&BootReport>,
         access: Access,
     ) -> Result<Option<Self>, Error> {
-        let volumes = volumes::find(options, report)?;
+        let mut volumes = volumes::find(options, report)?;
+        let command_line = options.command_line();
+        volumes.iter_mut().for_each(|volume| volume.subvolume = command_line.subvolume_options());
         let slots = match options.path(report) {
             Some(path) => match options.open_with(report, &path, access) {
                 // A disk may well hold no slots, but something else.
@@ -60,7 +62,6 @@ impl Machine {
         if slots.is_none() && volumes.is_empty() {
             return Ok(None);
         }
-        let command_line = options.command_line();
         let mut machine = Self { slots, filesystems: Vec::new(), deployments: Vec::new(), command_line, refused: None };
         if !volumes.is_empty() {
             machine.mount(&volumes)?;

@@ -41,7 +41,11 @@ fn on_disk(path: &Path) -> Vec<Volume> {
             return Volume::on_device(&name).ok().flatten();
         }
         let content = Content::Part(path.to_owned(), partition.map_or(0, |partition| partition.start), device.size);
-        Some(Volume { device: DeviceSource { device: device.name.clone(), filesystem: Some(kind) }, content })
+        Some(Volume {
+            device: DeviceSource { device: device.name.clone(), filesystem: Some(kind) },
+            content,
+            subvolume: Vec::new(),
+        })
     });
     usable.take(MAX_SYSROOTS).collect()
 }
