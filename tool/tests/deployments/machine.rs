@@ -4,10 +4,13 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
+/// How long a loop device may take to go after the process that attached it.
+const DETACHED_WITHIN: Duration = Duration::from_secs(20);
 /// Words that let any deployment boot, and need no state device.
 pub const ANY: &str = "root=/dev/vda surefoot.deployment=auto surefoot.verity=optional surefoot.etc=ro surefoot.var=ro \
                        surefoot.home=ro";
@@ -108,7 +111,7 @@ impl Machine {
     pub fn run(&self, words: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.command(words).output().unwrap();
         assert_eq!(fs::read_dir(self.path("tmp")).unwrap().count(), 0, "a folder is left behind");
-        assert_eq!(self.attached(), 0, "a loop device is left behind");
+        self.wait_until_detached();
         let (mut stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         if status.code() != Some(0) || !stderr.is_empty() {
             stdout = format!("{stdout}--- stderr, exit code {}\n{stderr}", status.code().unwrap());
@@ -120,6 +123,15 @@ impl Machine {
     /// `surefoot explain` with any deployment allowed.
     pub fn explain(&self, words: &[&str]) -> String {
         self.run(&[&["explain", "--cmdline", ANY], words].concat())
+    }
+
+    /// The kernel takes the mounts of a process that has ended away in its own time, and the loop devices with them.
+    fn wait_until_detached(&self) {
+        let end = Instant::now() + DETACHED_WITHIN;
+        while self.attached() > 0 {
+            assert!(Instant::now() < end, "a loop device is left behind");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn attached(&self) -> usize {
