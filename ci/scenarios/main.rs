@@ -7,6 +7,7 @@ mod boot;
 mod btrfs;
 mod buses;
 mod cmdline;
+mod composefs;
 mod deadline;
 mod debian_ostree;
 mod filesystems;
@@ -50,6 +51,10 @@ fn main() -> ExitCode {
         btrfs::update::SCENARIOS,
         buses::SCENARIOS,
         cmdline::SCENARIOS,
+        composefs::boots::SCENARIOS,
+        composefs::peer::SCENARIOS,
+        composefs::refusals::SCENARIOS,
+        composefs::state::SCENARIOS,
         deadline::SCENARIOS,
         debian_ostree::SCENARIOS,
         filesystems::SCENARIOS,

@@ -25,6 +25,7 @@ pub mod machine;
 pub mod mounted;
 pub mod ostree;
 pub mod paths;
+pub mod peers;
 pub mod qmp;
 pub mod random;
 pub mod size;
