@@ -50,7 +50,9 @@ impl Machine {
     ) -> Result<Option<Self>, Error> {
         let mut volumes = volumes::find(options, report)?;
         let command_line = options.command_line();
-        volumes.iter_mut().for_each(|volume| volume.subvolume = command_line.subvolume_options());
+        for volume in &mut volumes {
+            volume.subvolume = command_line.subvolume_options();
+        }
         let slots = match options.path(report) {
             Some(path) => match options.open_with(report, &path, access) {
                 // A disk may well hold no slots, but something else.
