@@ -26,7 +26,8 @@ pid1:
 
 # PID 1 without deployments in filesystems: a machine that has slots alone needs no more.
 pid1-slots:
-	cargo build --release -p surefoot-init --no-default-features --features compact --target-dir $(T)/slots
+	cargo rustc --release -p surefoot-init --bin surefoot-init --no-default-features --features compact \
+		--target-dir $(T)/slots -- -C relocation-model=static
 
 tool: install-packages
 	cargo build --profile tool -p surefoot
