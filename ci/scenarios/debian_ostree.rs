@@ -25,7 +25,7 @@ fn machine(composefs: Composefs, files: &[(&str, &str)]) -> Result<Machine> {
 }
 
 /// Fails unless every one of these checks was made, and went well.
-fn went_well(lines: &[String], checks: &[&str]) -> Result<()> {
+pub(crate) fn went_well(lines: &[String], checks: &[&str]) -> Result<()> {
     for check in checks {
         ensure!(lines.iter().any(|line| line.strip_prefix("ok ") == Some(check)), "no check {check:?}: {lines:#?}");
     }

@@ -9,6 +9,7 @@ mod buses;
 mod cmdline;
 mod composefs;
 mod deadline;
+mod debian_btrfs;
 mod debian_ostree;
 mod filesystems;
 mod fsverity;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         composefs::refusals::SCENARIOS,
         composefs::state::SCENARIOS,
         deadline::SCENARIOS,
+        debian_btrfs::SCENARIOS,
         debian_ostree::SCENARIOS,
         filesystems::SCENARIOS,
         fsverity::SCENARIOS,

@@ -24,6 +24,7 @@ use crate::tree::Tree;
 
 /// Label of the partition, and of the filesystem.
 pub const LABEL: &str = "sysroot";
+/// Bytes of a filesystem with trees of a few megabytes.
 const BYTES: u64 = 256 << 20;
 /// What a root mounts from beside its snapshot, by the path.
 const BESIDE: [&str; 4] = [".snapshots", "home", "root", "var"];
@@ -37,19 +38,27 @@ enum Ambit {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Snapshot(Tree),
+    /// A tar archive, if there is one, and a tree over it.
+    Snapshot(Option<PathBuf>, Tree),
     Rollback(Ambit, usize),
     /// In a snapshot.
     Edit(usize, Edit),
 }
 
 /// A filesystem with snapshots that is to be made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Snapshots {
+    bytes: u64,
     steps: Vec<Step>,
     etc_subvolumes: bool,
     writable: bool,
     edits: Vec<Edit>,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self { bytes: BYTES, steps: Vec::new(), etc_subvolumes: false, writable: false, edits: Vec::new() }
+    }
 }
 
 impl Snapshots {
@@ -58,11 +67,25 @@ impl Snapshots {
         Self::default()
     }
 
+    /// Changes the filesystem's length; 256 MiB by default.
+    #[must_use]
+    pub fn bytes(mut self, bytes: u64) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
     /// Adds a snapshot with the content of a tree and makes it the default, as transactional-update does: it begins as a copy
     /// of the one before. Snapshots are numbered from 1.
     #[must_use]
     pub fn snapshot(mut self, tree: &Tree) -> Self {
-        self.steps.push(Step::Snapshot(rooted(tree)));
+        self.steps.push(Step::Snapshot(None, rooted(tree)));
+        self
+    }
+
+    /// The same with the content of a tar archive, and a tree whose files replace some of that.
+    #[must_use]
+    pub fn snapshot_of(mut self, archive: &Path, over: &Tree) -> Self {
+        self.steps.push(Step::Snapshot(Some(archive.to_owned()), rooted(over)));
         self
     }
 
@@ -114,11 +137,13 @@ impl Snapshots {
     /// # Errors
     /// Without root, and what the tools say.
     pub fn build(&self) -> Result<Image> {
-        let mut key = Key::default().text(RECIPE).text(&format!("{} {}", self.etc_subvolumes, self.writable));
+        let sort = format!("{} {} {}", self.bytes, self.etc_subvolumes, self.writable);
+        let mut key = Key::default().text(RECIPE).text(&sort);
         key = key.text(&run(command("snapper").arg("--version"))?);
         for step in &self.steps {
             key = match step {
-                Step::Snapshot(tree) => tree.key(key.text("snapshot")),
+                // Archives have a key in their names.
+                Step::Snapshot(archive, tree) => tree.key(key.text(&format!("snapshot {archive:?}"))),
                 Step::Rollback(ambit, number) => key.text(&format!("{ambit:?} {number}")),
                 Step::Edit(number, edit) => edit.key(key.text(&number.to_string())),
             };
@@ -132,7 +157,7 @@ impl Snapshots {
 
     fn make(&self, image: &Path, uuid: &str) -> Result<()> {
         ensure!(is_root()?, "snapshots cannot be made: only root may mount");
-        fs::File::create(image)?.set_len(BYTES)?;
+        fs::File::create(image)?.set_len(self.bytes)?;
         run(command("mkfs.btrfs").args(["-q", "-U", uuid, "-L", LABEL]).arg(image))?;
         let whole = Mounted::new(image, "")?;
         run(btrfs("subvolume", &["create"]).arg(whole.path().join("@")))?;
@@ -152,8 +177,8 @@ impl Snapshots {
         let mut last = 0;
         for step in &self.steps {
             match step {
-                Step::Snapshot(tree) => {
-                    last = self.add(top, tree, last)?;
+                Step::Snapshot(archive, tree) => {
+                    last = self.add(top, archive.as_deref(), tree, last)?;
                 }
                 Step::Rollback(ambit, number) => {
                     let ambit = if *ambit == Ambit::Classic { "classic" } else { "transactional" };
@@ -173,8 +198,9 @@ impl Snapshots {
         self.edits.iter().try_for_each(|edit| edit.apply(top))
     }
 
-    /// Adds a snapshot as a copy of `from`, or an empty one where that is 0, and gives it the content of a tree.
-    fn add(&self, top: &Path, tree: &Tree, from: usize) -> Result<usize> {
+    /// Adds a snapshot as a copy of `from`, or an empty one where that is 0, and gives it the content of a tree over that of
+    /// an archive.
+    fn add(&self, top: &Path, archive: Option<&Path>, tree: &Tree, from: usize) -> Result<usize> {
         let from_number = from.to_string();
         let words: &[&str] = if from == 0 { &[] } else { &["--from", &from_number] };
         let description = if from == 0 { "first root filesystem".to_owned() } else { format!("update of #{from}") };
@@ -189,11 +215,13 @@ impl Snapshots {
         }
         if self.etc_subvolumes {
             run(btrfs("subvolume", &["create"]).arg(snapshot.join("etc")))?;
-            tree.clone().below("etc").write(&snapshot.join("etc"))?;
-            tree.clone().without("etc").write(&snapshot)?;
-        } else {
-            tree.write(&snapshot)?;
         }
+        if let Some(archive) = archive {
+            run(command("tar").args(["--extract", "--numeric-owner", "--file"]).arg(archive).arg("-C").arg(&snapshot))?;
+        }
+        let over = tempfile::tempdir()?;
+        tree.write(over.path())?;
+        run(command("cp").args(["--archive", "--no-target-directory"]).args([over.path(), &snapshot]))?;
         set_read_only(&snapshot, !self.writable)?;
         let id = run(btrfs("inspect-internal", &["rootid"]).arg(&snapshot))?;
         run(btrfs("subvolume", &["set-default", id.trim()]).arg(top))?;
@@ -202,7 +230,7 @@ impl Snapshots {
 }
 
 /// Part of every cache key: to be changed together with how snapshots are made.
-const RECIPE: &str = "1";
+const RECIPE: &str = "3";
 
 /// A filesystem with snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,7 +259,8 @@ fn rooted(tree: &Tree) -> Tree {
     for name in BESIDE.iter().filter(|name| !tree.contains(name)).collect::<Vec<_>>() {
         tree = tree.directory(name);
     }
-    let mut table = format!("LABEL={LABEL} / btrfs ro 0 0\n");
+    // None for the root: "ro" there has systemd-remount-fs(8) make the whole filesystem read-only, all subvolumes of it.
+    let mut table = String::new();
     for name in BESIDE {
         let _ = writeln!(table, "LABEL={LABEL} /{name} btrfs subvol=/@/{name} 0 0");
     }

@@ -15,6 +15,9 @@ use crate::paths;
 /// What is installed beyond mmdebstrap's variant "minbase".
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,kmod,login,procps,less,rauc,rauc-service";
 
+/// What all of the scripts `ci/demo/assemble*` begin with.
+const SHARED: &str = "assembling";
+
 /// What the root holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
@@ -48,9 +51,9 @@ pub(super) fn root_image(kernel: &Kernel, version: Version) -> Result<PathBuf> {
     let (folder, dist) = (paths::workspace().join("ci/demo"), paths::workspace().join("dist"));
     let (script, additions) = (folder.join("assemble"), folder.join("root"));
     let tool = paths::program("surefoot")?;
-    let mut key =
-        Key::default().text(&base.to_string_lossy()).file(&tool)?.file(&script)?.text(&kernel.tree.to_string_lossy());
-    for file in files_below(&additions)?.into_iter().chain(files_below(&dist)?) {
+    let mut key = Key::default().text(&base.to_string_lossy()).text(&kernel.tree.to_string_lossy());
+    let files = files_below(&additions)?.into_iter().chain(files_below(&dist)?);
+    for file in files.chain([script.clone(), folder.join(SHARED), tool.clone()]) {
         key = key.text(&file.to_string_lossy()).file(&file)?;
     }
     cache::cached("demo", &version.cached_as("root"), key.file(&keyring)?.text(version.name()), |image| {
@@ -62,8 +65,25 @@ pub(super) fn root_image(kernel: &Kernel, version: Version) -> Result<PathBuf> {
     })
 }
 
+/// A system as a tar archive, with the modules of a kernel and what `ci/demo/SORT` holds, laid out by `ci/demo/assemble-SORT`.
+pub(super) fn archive(kernel: &Kernel, sort: &str, packages: &str) -> Result<PathBuf> {
+    let base = base_archive(packages)?;
+    let folder = paths::workspace().join("ci/demo");
+    let (script, additions) = (folder.join(format!("assemble-{sort}")), folder.join(sort));
+    let (checks, tool) = (folder.join("root/usr/lib/surefoot-demo/checks"), paths::program("surefoot")?);
+    let mut key = Key::default().text(&base.to_string_lossy()).text(&kernel.tree.to_string_lossy());
+    for file in files_below(&additions)?.iter().chain([&script, &folder.join(SHARED), &checks, &tool]) {
+        key = key.text(&file.to_string_lossy()).file(file)?;
+    }
+    cache::cached("demo", &format!("{sort}.tar"), key, |archive| {
+        let mut assemble = command(if is_root()? { "sh" } else { "fakeroot" });
+        run(assemble.arg(&script).args([&base, &additions, &checks, &tool, &kernel.tree]).arg(archive))?;
+        Ok(())
+    })
+}
+
 /// The packages, unpacked and configured, as a tar archive.
-pub(super) fn base_archive(packages: &str) -> Result<PathBuf> {
+fn base_archive(packages: &str) -> Result<PathBuf> {
     let (suite, sources) = sources()?;
     let key = Key::default().text(packages).text(&sources);
     cache::cached("demo", &format!("debian-{suite}.tar"), key, |archive| {
@@ -117,7 +137,7 @@ fn transport_options() -> Result<Vec<String>> {
     Ok(settings.filter(|line| !line.ends_with("\"\";")).map(|line| line.trim_end_matches(';').to_owned()).collect())
 }
 
-pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();

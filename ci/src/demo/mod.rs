@@ -1,5 +1,6 @@
 //! The demonstration machine: a real Debian with systemd on a verified root.
 
+pub mod btrfs;
 mod debian;
 pub mod ostree;
 pub mod rauc;
@@ -21,7 +22,7 @@ use crate::drive::Drive;
 use crate::filesystem;
 use crate::initramfs;
 use crate::kernel::{self, Kernel, Package};
-use crate::machine::End;
+use crate::machine::{End, Outcome};
 use crate::paths;
 use crate::slots::Image;
 use crate::verity::HashTree;
@@ -108,16 +109,28 @@ impl Demo {
     /// `console` gets each line that the machine prints.
     pub fn check(&self, name: &str, console: fn(&str)) -> Result<Vec<String>> {
         let vm = self.vm(name, Drive::of_image(&self.disk, 512)).append("surefoot-demo.check").console(console);
-        let outcome = vm.timeout(Duration::from_mins(10)).run()?;
-        let lines: Vec<_> = outcome.report.lines().map(str::to_owned).collect();
-        let failed: Vec<_> = lines.iter().filter(|line| line.starts_with("failed ")).collect();
-        ensure!(failed.is_empty(), "the booted system found: {failed:#?}\n{}", outcome.tail());
-        ensure!(lines.last().is_some_and(|line| line == "done"), "the check did not finish\n{}", outcome.tail());
-        if outcome.end != End::PoweredOff {
-            bail!("the machine should have powered off\n{}", outcome.tail());
-        }
-        Ok(lines)
+        report(&vm.timeout(Duration::from_mins(10)).run()?, End::PoweredOff, "done")
     }
+}
+
+/// The lines of a system's report on itself.
+///
+/// # Errors
+/// When one of its checks failed.
+fn report_lines(outcome: &Outcome) -> Result<Vec<String>> {
+    let lines: Vec<_> = outcome.report.lines().map(str::to_owned).collect();
+    let failed: Vec<_> = lines.iter().filter(|line| line.starts_with("failed ")).collect();
+    ensure!(failed.is_empty(), "the booted system found: {failed:#?}\n{}", outcome.tail());
+    Ok(lines)
+}
+
+/// The same of a boot that is to end like this, with this last line.
+fn report(outcome: &Outcome, end: End, last: &str) -> Result<Vec<String>> {
+    let lines = report_lines(outcome)?;
+    if outcome.end != end || lines.last().map(String::as_str) != Some(last) {
+        bail!("the boot did not end as it should; its report: {lines:#?}\n{}", outcome.tail());
+    }
+    Ok(lines)
 }
 
 /// Removes the images and disks of earlier builds: each is as large as a Debian.

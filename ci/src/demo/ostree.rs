@@ -4,17 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::{debian, step};
-use crate::cache::{self, Key};
-use crate::command::{command, is_root, run};
+use super::{debian, report, step};
 use crate::disk::Disk;
 use crate::drive::Drive;
 use crate::initramfs;
 use crate::kernel::{self, Kernel, Package};
-use crate::machine::{End, Outcome};
+use crate::machine::End;
 use crate::ostree::{self, Composefs, Deployment, Image, Source, Sysroot};
 use crate::paths;
 use crate::tree::Tree;
@@ -24,23 +22,6 @@ use crate::vm::Vm;
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,kmod,login,procps,ostree,ostree-boot";
 /// Bytes of the sysroot: two versions, which share almost all files.
 const BYTES: u64 = 1 << 30;
-
-/// The system as a tar archive that ostree can commit.
-fn archive(kernel: &Kernel) -> Result<PathBuf> {
-    let base = debian::base_archive(PACKAGES)?;
-    let folder = paths::workspace().join("ci/demo");
-    let (script, additions) = (folder.join("assemble-ostree"), folder.join("ostree"));
-    let (report, tool) = (folder.join("root/usr/lib/surefoot-demo/report"), paths::program("surefoot")?);
-    let mut key = Key::default().text(&base.to_string_lossy()).text(&kernel.tree.to_string_lossy());
-    for file in debian::files_below(&additions)?.iter().chain([&script, &report, &tool]) {
-        key = key.text(&file.to_string_lossy()).file(file)?;
-    }
-    cache::cached("demo", "ostree.tar", key, |archive| {
-        let mut assemble = command(if is_root()? { "sh" } else { "fakeroot" });
-        run(assemble.arg(&script).args([&base, &additions, &report, &tool, &kernel.tree]).arg(archive))?;
-        Ok(())
-    })
-}
 
 /// What a version changes. Version 1 is the archive as it is.
 fn version(archive: &Path, version: u32) -> Source {
@@ -66,7 +47,7 @@ impl Machine {
         let kernel = kernel::fetch(Package::Cloud612)?;
         let initramfs = initramfs::build(&kernel, &[&["--module", "virtio_console"], packing].concat())?;
         step("Debian for ostree (the first time takes minutes)");
-        let archive = archive(&kernel)?;
+        let archive = debian::archive(&kernel, "ostree", PACKAGES)?;
         step("sysroot");
         let sysroot =
             Sysroot::new().composefs(composefs).bytes(BYTES).deploy(version(&archive, 1)).commit(version(&archive, 2));
@@ -98,7 +79,7 @@ impl Machine {
         let scratch = TempDir::new_in(paths::cache())?;
         let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
         let vm = self.vm(name, &format!("{words} surefoot-demo.check"));
-        judge(&vm.drive(Drive::new(&disk)).run()?, End::PoweredOff, "done")
+        report(&vm.drive(Drive::new(&disk)).run()?, End::PoweredOff, "done")
     }
 
     fn vm(&self, name: &str, words: &str) -> Vm {
@@ -118,9 +99,9 @@ impl Machine {
             let vm = self.vm(&format!("{name}-{number}"), &format!("{} {words}", deployment.word()));
             vm.drive(Drive::new(&disk).keep_writes()).run()
         };
-        let first = judge(&boot(1, self.deployment()?)?, End::Rebooted, "reboot")?;
+        let first = report(&boot(1, self.deployment()?)?, End::Rebooted, "reboot")?;
         let entries = ostree::entries_on(&disk)?;
-        let second = judge(&boot(2, entries.last().context("no boot entry")?)?, End::PoweredOff, "done")?;
+        let second = report(&boot(2, entries.last().context("no boot entry")?)?, End::PoweredOff, "done")?;
         Ok([first, second])
     }
 
@@ -134,20 +115,10 @@ impl Machine {
         let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
         let boot = |number: u32, end: End, last: &str| {
             let vm = self.vm(&format!("{name}-{number}"), &format!("{words} surefoot-demo.rollback"));
-            judge(&vm.drive(Drive::new(&disk).keep_writes()).run()?, end, last)
+            report(&vm.drive(Drive::new(&disk).keep_writes()).run()?, end, last)
         };
         let first = boot(1, End::Rebooted, "reboot")?;
         let second = boot(2, End::Rebooted, "reboot")?;
         Ok([first, second, boot(3, End::PoweredOff, "done")?])
     }
-}
-
-fn judge(outcome: &Outcome, end: End, last: &str) -> Result<Vec<String>> {
-    let lines: Vec<_> = outcome.report.lines().map(str::to_owned).collect();
-    let failed: Vec<_> = lines.iter().filter(|line| line.starts_with("failed ")).collect();
-    ensure!(failed.is_empty(), "the booted system found: {failed:#?}\n{}", outcome.tail());
-    if outcome.end != end || lines.last().map(String::as_str) != Some(last) {
-        bail!("the boot did not end as it should; its report: {lines:#?}\n{}", outcome.tail());
-    }
-    Ok(lines)
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use super::debian::Version;
-use super::{boot_files, image, rauc, step};
+use super::{boot_files, image, rauc, report_lines, step};
 use crate::cache::{self, Key};
 use crate::cgpt::{self, Counters};
 use crate::command::{command, run};
@@ -172,9 +172,7 @@ impl Stage {
 
 /// What one boot came to, and whether it was the last one.
 fn judge(outcome: &Outcome) -> Result<(Boot, bool)> {
-    let lines: Vec<_> = outcome.report.lines().map(str::to_owned).collect();
-    let failed: Vec<_> = lines.iter().filter(|line| line.starts_with("failed ")).collect();
-    ensure!(failed.is_empty(), "the booted system found: {failed:#?}\n{}", outcome.tail());
+    let lines = report_lines(outcome)?;
     let last = lines.last().map(String::as_str);
     match (outcome.end, last) {
         (End::PoweredOff, Some("done")) => Ok((Boot::Up(lines), true)),
