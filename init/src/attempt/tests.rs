@@ -41,7 +41,13 @@ impl Boot<'_> for Machine {
         self
     }
 
-    fn write_down(&mut self, keeper: &Keeper, _: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+    fn write_down(
+        &mut self,
+        keeper: &Keeper,
+        _: Option<&Candidate>,
+        _: &[Candidate],
+        change: Change,
+    ) -> Result<(), Reason> {
         self.log.push(format!("{keeper}: {change}"));
         if self.fails("ledger") { Err(reason!("read-only disk")) } else { Ok(()) }
     }
