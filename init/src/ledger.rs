@@ -17,7 +17,7 @@ use sys::file::{self, AsFd, OwnedFd};
 
 use crate::disk::{Disk, WritableDisk};
 use crate::mounted_tree::MountedTree;
-use crate::text::Reason;
+use crate::text::{Reason, below};
 use crate::{SYSROOTS, log, reason};
 
 /// Makes one change in a ledger, and has it on the medium. It is about `candidate`, if it is about one of `all` candidates.
@@ -44,7 +44,7 @@ pub fn write_down(
 /// Makes one change in the ledger of `disk`.
 fn write_in_table(disk: &str, change: Change) -> Result<(), Reason> {
     log::info!("{disk}: {change}");
-    let device = WritableDisk::open(disk)?;
+    let device = WritableDisk::open(&below("/dev", disk))?;
     rewrite(&device, device.disk.sector_size(), &mut change.edit()).map(|_| ()).map_err(|error| explain(disk, &error))
 }
 
@@ -66,14 +66,14 @@ pub fn repair(config: &Config<'_>, facts: &mut Facts) -> bool {
     let repaired = write_in_table(&disk, Change::Repair).and_then(|()| {
         let failed =
             |errno| reason!("the kernel does not read the partition table of {disk} again: {}", Explained(errno));
-        Disk::open(&disk)?.reread_partitions().map_err(failed)
+        Disk::open(&below("/dev", &disk))?.reread_partitions().map_err(failed)
     });
     repaired.map_err(|why| log::error!("{why}")).is_ok()
 }
 
 /// Whether the table has a slot that the ledger says anything of: then it is ours to repair.
 fn has_slots(disk: &str) -> bool {
-    let Ok(reader) = Disk::open(disk) else { return false };
+    let Ok(reader) = Disk::open(&below("/dev", disk)) else { return false };
     let Ok(table) = Gpt::read(&reader as &dyn ReadAt, reader.sector_size()) else { return false };
     (1..=table.entry_count())
         .filter_map(|number| table.entry(&reader, number).ok().flatten())
