@@ -82,11 +82,11 @@ impl Fault {
 /// memory for the plan of each. An error is the reason why none could be started.
 pub fn try_all<'a, B: Boot<'a>>(
     config: &Config<'a>,
-    selection: &mut Selection<'a>,
+    selection: &Selection<'a>,
     plan: &mut Plan<'a>,
     boot: &mut B,
 ) -> Result<B::Started, Reason> {
-    let why = selection.nothing_found.take();
+    let why = selection.nothing_found.clone();
     let reboots = selection.ledger.as_ref().map_or(0, |ledger| ledger.reboots);
     Trial { config, selection, plan, boot, reboots, failed: false, why }.run()
 }

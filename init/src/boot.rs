@@ -108,7 +108,7 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
         sysroots: Default::default(),
     };
     look_into_all(&config, &mut selection, plan, &mut attempts);
-    try_all(&config, &mut selection, plan, &mut attempts)
+    try_all(&config, &selection, plan, &mut attempts)
 }
 
 /// This machine, with what is at hand while candidates are tried.
