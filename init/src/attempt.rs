@@ -86,9 +86,8 @@ pub fn try_all<'a, B: Boot<'a>>(
     plan: &mut Plan<'a>,
     boot: &mut B,
 ) -> Result<B::Started, Reason> {
-    let why = selection.nothing_found.clone();
     let reboots = selection.ledger.as_ref().map_or(0, |ledger| ledger.reboots);
-    Trial { config, selection, plan, boot, reboots, failed: false, why }.run()
+    Trial { config, selection, plan, boot, reboots, why: None }.run()
 }
 
 /// The boot so far.
@@ -99,9 +98,7 @@ struct Trial<'t, 'a, B> {
     boot: &'t mut B,
     /// Automatic reboots in a row that are written down.
     reboots: u8,
-    /// Whether a candidate has failed: the next one is a fallback.
-    failed: bool,
-    /// Why the last candidate failed, or why there is none.
+    /// Why the last candidate failed: the next one is a fallback.
     why: Option<Reason>,
 }
 
@@ -110,9 +107,10 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         if let Some(started) = self.each(false)? {
             return Ok(started);
         }
+        let why = self.why.as_ref().or(self.selection.nothing_found.as_ref()).cloned();
         let nothing_left = || reason!("there is no deployment to boot");
-        let Some(ledger) = &self.selection.ledger else { return Err(self.why.unwrap_or_else(nothing_left)) };
-        let why = self.why.take().unwrap_or_else(|| {
+        let Some(ledger) = &self.selection.ledger else { return Err(why.unwrap_or_else(nothing_left)) };
+        let why = why.unwrap_or_else(|| {
             reason!("no deployment of {} may boot: their tries are spent, or their priority is 0", ledger.keeper)
         });
         log::error!("{why}; no deployment is left");
@@ -158,7 +156,7 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             {
                 return Err(reason);
             }
-            (self.failed, self.why) = (true, Some(reason));
+            self.why = Some(reason);
         }
         Ok(None)
     }
@@ -172,7 +170,7 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
                 .write_down(keeper, Some(candidate), all, Change::SpendTry(entry.number))
                 .map_err(|why| Fault::Candidate(reason!("its try cannot be written down: {why}")))?;
         }
-        let mut result = self.attempt(candidate, self.failed);
+        let mut result = self.attempt(candidate, self.why.is_some());
         if let Err(Fault::Kernel(why)) = result {
             // Another kernel may come up with the next boot. Where that was in vain, no modules are better than no boot.
             let why = reason!("cannot fall back to {}: {why}", candidate.name);
