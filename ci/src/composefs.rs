@@ -12,14 +12,12 @@ use composefs::fsverity::{FsVerityHashValue, Sha256HashValue, Sha512HashValue};
 use composefs::repository::{Repository, RepositoryConfig};
 
 use crate::cache::{self, Key};
-use crate::disk::{Partition, types};
+use crate::disk::{Partition, SYSROOT};
 use crate::edit::Edit;
 use crate::filesystem::{Directory, Filesystem};
 use crate::fsverity::{self, Algorithm};
 use crate::tree::Tree;
 
-/// Label of the partition that holds a repository.
-pub const LABEL: &str = "sysroot";
 const BYTES: u64 = 64 << 20;
 
 /// Layouts of the images.
@@ -142,7 +140,7 @@ impl Composefs {
             edit.apply(&top)?;
         }
         let image = folder.join("image");
-        Directory { top: &top, bytes: BYTES, label: LABEL, immutable: Vec::new() }.image(Filesystem::Ext4, &image)?;
+        Directory { top: &top, bytes: BYTES, label: SYSROOT, immutable: Vec::new() }.image(Filesystem::Ext4, &image)?;
         if self.verity {
             let paths = ["composefs/objects", "composefs/meta.json"].map(str::to_owned);
             fsverity::enable(&image, self.algorithm, &paths)?;
@@ -224,9 +222,9 @@ impl Image {
         Ok(format!("composefs/objects/{first}/{rest}"))
     }
 
-    /// A partition that holds it, as the Discoverable Partitions Specification has it for roots.
+    /// A partition that holds it.
     pub fn partition(&self) -> Partition {
-        Partition::new(LABEL, types::ROOT, &self.path)
+        Partition::sysroot(&self.path)
     }
 }
 

@@ -27,6 +27,9 @@ pub mod types {
     pub const LINUX: &str = "0fc63daf-8483-4772-8e79-3d69d8477de4";
 }
 
+/// Label of the partition that holds deployments inside its filesystem, and of that filesystem.
+pub const SYSROOT: &str = "sysroot";
+
 /// A partition that is to be made.
 #[derive(Clone, Debug)]
 pub struct Partition {
@@ -45,6 +48,11 @@ impl Partition {
         let uuid = format!("5afe0b07-0000-4000-9000-0000{:.8}", Key::default().text(label).hex());
         let content = Some(content.to_owned());
         Self { label: label.to_owned(), kind: kind.to_owned(), uuid, content, bytes: 0, attributes: 0 }
+    }
+
+    /// A partition that holds a filesystem with deployments, as the Discoverable Partitions Specification has it for roots.
+    pub fn sysroot(filesystem: &Path) -> Self {
+        Self::new(SYSROOT, types::ROOT, filesystem)
     }
 
     /// A partition of `bytes` zeros.

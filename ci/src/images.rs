@@ -8,14 +8,12 @@ use anyhow::{Context, Result};
 
 use crate::cache::{self, Key};
 use crate::command::{command, run};
-use crate::disk::{self, Disk, Partition, types};
+use crate::disk::{self, Disk, Partition, SYSROOT};
 use crate::edit::Edit;
 use crate::filesystem::{Directory, Filesystem};
 use crate::slots::Image;
 use crate::tree::Tree;
 
-/// Label of the partition that holds image files.
-pub const LABEL: &str = "sysroot";
 const BYTES: u64 = 64 << 20;
 /// As the other hash trees have them: so the same tree has the same root hash wherever its hash tree is.
 const VERITY: [&str; 4] = [
@@ -123,7 +121,7 @@ impl Images {
         for edit in &self.edits {
             edit.apply(&top)?;
         }
-        Directory { top: &top, bytes: BYTES, label: LABEL, immutable: Vec::new() }.image(Filesystem::Ext4, image)
+        Directory { top: &top, bytes: BYTES, label: SYSROOT, immutable: Vec::new() }.image(Filesystem::Ext4, image)
     }
 }
 
@@ -152,9 +150,9 @@ impl Kind {
 const RECIPE: &str = "2";
 
 impl Files {
-    /// A partition that holds them, as the Discoverable Partitions Specification has it for roots.
+    /// A partition that holds them.
     pub fn partition(&self) -> Partition {
-        Partition::new(LABEL, types::ROOT, &self.path)
+        Partition::sysroot(&self.path)
     }
 
     /// The word that lets all of them boot.
@@ -205,7 +203,7 @@ mod tests {
         let file = top.join("c.v/c_1.raw");
         run(command("sgdisk").arg("--verify").arg(&file))?;
         let mut places = Vec::new();
-        for (number, kind) in [("1", types::ROOT), ("2", types::ROOT_VERITY)] {
+        for (number, kind) in [("1", disk::types::ROOT), ("2", disk::types::ROOT_VERITY)] {
             let said = run(command("sgdisk").args(["--info", number]).arg(&file))?.to_lowercase();
             assert!(said.contains(kind), "{said}");
             let value = |key: &str| {

@@ -7,7 +7,7 @@
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "recorder"))]
 extern crate std;
 
 mod bytes;
@@ -23,8 +23,9 @@ pub mod ledger;
 pub mod mbr;
 pub mod ostree;
 pub mod read;
-#[cfg(test)]
-mod recorder;
+#[cfg(any(test, feature = "recorder"))]
+#[doc(hidden)]
+pub mod recorder;
 pub mod snapper;
 pub mod table;
 pub mod tree;

@@ -1,6 +1,7 @@
 //! A power cut at any moment: what is written is recorded, and every image that can be left behind is judged.
+#![allow(clippy::unwrap_used)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::vec::Vec;
 
 use crate::read::{ReadAt, ReadError};
@@ -8,20 +9,31 @@ use crate::write::{WriteAt, WriteError};
 
 /// What reached the device, in order.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Event {
+pub enum Event {
+    /// These bytes, from this offset on.
     Write(u64, Vec<u8>),
+    /// All that was written is on the medium from here on.
     Flush,
 }
 
 /// A disk that keeps a record of what is written to it.
-pub(crate) struct Recorder {
-    pub(crate) image: RefCell<Vec<u8>>,
-    pub(crate) events: RefCell<Vec<Event>>,
+#[derive(Debug)]
+pub struct Recorder {
+    /// What is on it.
+    pub image: RefCell<Vec<u8>>,
+    /// What was done.
+    pub events: RefCell<Vec<Event>>,
+    /// How many writes it still takes before all fail.
+    pub writes_left: Cell<usize>,
+    /// The byte that changes, as on a failing drive, when it is written.
+    pub wears: Option<u64>,
 }
 
 impl Recorder {
-    pub(crate) fn new(image: &[u8]) -> Self {
-        Self { image: RefCell::new(image.to_vec()), events: RefCell::default() }
+    /// A sound disk with this content.
+    pub fn new(image: &[u8]) -> Self {
+        let (image, events) = (RefCell::new(image.to_vec()), RefCell::default());
+        Self { image, events, writes_left: Cell::new(usize::MAX), wears: None }
     }
 }
 
@@ -37,7 +49,12 @@ impl ReadAt for Recorder {
 
 impl WriteAt for Recorder {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        write(&mut self.image.borrow_mut(), offset, bytes);
+        self.writes_left.set(self.writes_left.get().checked_sub(1).ok_or(WriteError(5))?);
+        let mut image = self.image.borrow_mut();
+        write(&mut image, offset, bytes);
+        if let Some(worn) = self.wears.filter(|worn| (offset..offset + bytes.len() as u64).contains(worn)) {
+            image[usize::try_from(worn).unwrap()] ^= 1;
+        }
         self.events.borrow_mut().push(Event::Write(offset, bytes.to_vec()));
         Ok(())
     }
@@ -53,33 +70,39 @@ fn write(image: &mut [u8], offset: u64, bytes: &[u8]) {
     image[offset..][..bytes.len()].copy_from_slice(bytes);
 }
 
+/// Most sectors between two flushes of which any may be missing after a cut.
+const MAX_SECTORS: usize = 8;
+
 /// Calls `judge` with every image that a power cut can leave: all that was flushed, and of what was written since any
-/// sectors at all, for a drive with a cache writes them in the order it likes.
-pub(crate) fn every_cut(image: &[u8], events: &[Event], sector_size: u32, judge: &mut dyn FnMut(&[u8])) -> usize {
+/// sectors at all, for a drive with a cache writes them in the order it likes. Where one write is of more than
+/// [`MAX_SECTORS`] there are too many of these: then the first writes, whole.
+pub fn every_cut(image: &[u8], events: &[Event], sector_size: u32, judge: &mut dyn FnMut(&[u8])) -> usize {
     let mut durable = image.to_vec();
-    let mut cuts = 0;
+    let mut count = 0;
     for epoch in events.split_inclusive(|event| *event == Event::Flush) {
-        let sectors: Vec<_> = epoch
+        let writes = epoch
             .iter()
-            .filter_map(|event| if let Event::Write(offset, bytes) = event { Some((*offset, bytes)) } else { None })
-            .flat_map(|(offset, bytes)| {
-                (offset..).step_by(sector_size as usize).zip(bytes.chunks(sector_size as usize))
-            })
-            .collect();
-        assert!(sectors.len() <= 8, "{} sectors between two flushes", sectors.len());
-        for which in 0..1_u32 << sectors.len() {
+            .filter_map(|event| if let Event::Write(offset, bytes) = event { Some((*offset, bytes)) } else { None });
+        let longest = writes.clone().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
+        let in_order = longest > MAX_SECTORS * sector_size as usize;
+        let size = if in_order { longest } else { sector_size as usize };
+        let pieces: Vec<_> =
+            writes.flat_map(|(offset, bytes)| (offset..).step_by(size).zip(bytes.chunks(size))).collect();
+        assert!(in_order || pieces.len() <= MAX_SECTORS, "{} sectors between two flushes", pieces.len());
+        let cuts = if in_order { pieces.len() + 1 } else { 1 << pieces.len() };
+        for which in 0..cuts {
             let mut cut = durable.clone();
-            for (index, (offset, bytes)) in sectors.iter().enumerate() {
-                if which & 1 << index != 0 {
+            for (index, (offset, bytes)) in pieces.iter().enumerate() {
+                if if in_order { index < which } else { which & 1 << index != 0 } {
                     write(&mut cut, *offset, bytes);
                 }
             }
             judge(&cut);
-            cuts += 1;
         }
-        for (offset, bytes) in &sectors {
+        count += cuts;
+        for (offset, bytes) in &pieces {
             write(&mut durable, *offset, bytes);
         }
     }
-    cuts
+    count
 }

@@ -19,8 +19,14 @@ pub trait Boot<'a> {
 
     /// What plans are carried out on.
     fn system(&mut self) -> &mut dyn System;
-    /// Changes a boot ledger. `candidate` is the one that the change is about, if it is about one.
-    fn write_down(&mut self, keeper: &Keeper, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason>;
+    /// Changes a boot ledger. `candidate` is the one of `all` candidates that the change is about, if it is about one.
+    fn write_down(
+        &mut self,
+        keeper: &Keeper,
+        candidate: Option<&Candidate>,
+        all: &[Candidate],
+        change: Change,
+    ) -> Result<(), Reason>;
     /// Takes note of the plan by which the filesystem with this number is mounted to be looked into.
     fn looking(&mut self, plan: &Plan<'a>, number: u8);
     /// Takes note that it is mounted.
@@ -76,13 +82,12 @@ impl Fault {
 /// memory for the plan of each. An error is the reason why none could be started.
 pub fn try_all<'a, B: Boot<'a>>(
     config: &Config<'a>,
-    selection: &mut Selection<'a>,
+    selection: &Selection<'a>,
     plan: &mut Plan<'a>,
     boot: &mut B,
 ) -> Result<B::Started, Reason> {
-    let why = selection.nothing_found.take();
     let reboots = selection.ledger.as_ref().map_or(0, |ledger| ledger.reboots);
-    Trial { config, selection, plan, boot, reboots, failed: false, why }.run()
+    Trial { config, selection, plan, boot, reboots, why: None }.run()
 }
 
 /// The boot so far.
@@ -93,9 +98,7 @@ struct Trial<'t, 'a, B> {
     boot: &'t mut B,
     /// Automatic reboots in a row that are written down.
     reboots: u8,
-    /// Whether a candidate has failed: the next one is a fallback.
-    failed: bool,
-    /// Why the last candidate failed, or why there is none.
+    /// Why the last candidate failed: the next one is a fallback.
     why: Option<Reason>,
 }
 
@@ -104,9 +107,10 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         if let Some(started) = self.each(false)? {
             return Ok(started);
         }
+        let why = self.why.as_ref().or(self.selection.nothing_found.as_ref()).cloned();
         let nothing_left = || reason!("there is no deployment to boot");
-        let Some(ledger) = &self.selection.ledger else { return Err(self.why.unwrap_or_else(nothing_left)) };
-        let why = self.why.take().unwrap_or_else(|| {
+        let Some(ledger) = &self.selection.ledger else { return Err(why.unwrap_or_else(nothing_left)) };
+        let why = why.unwrap_or_else(|| {
             reason!("no deployment of {} may boot: their tries are spent, or their priority is 0", ledger.keeper)
         });
         log::error!("{why}; no deployment is left");
@@ -152,20 +156,21 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             {
                 return Err(reason);
             }
-            (self.failed, self.why) = (true, Some(reason));
+            self.why = Some(reason);
         }
         Ok(None)
     }
 
     /// Tries one candidate, and has the ledger say so before anything of it is touched.
     fn one(&mut self, candidate: &Candidate) -> Result<B::Started, Fault> {
+        let all = &self.selection.candidates;
         let charged = candidate.record.as_ref().filter(|record| record.is_charged());
         if let Some(Record { keeper, entry, .. }) = charged {
             self.boot
-                .write_down(keeper, Some(candidate), Change::SpendTry(entry.number))
+                .write_down(keeper, Some(candidate), all, Change::SpendTry(entry.number))
                 .map_err(|why| Fault::Candidate(reason!("its try cannot be written down: {why}")))?;
         }
-        let mut result = self.attempt(candidate, self.failed);
+        let mut result = self.attempt(candidate, self.why.is_some());
         if let Err(Fault::Kernel(why)) = result {
             // Another kernel may come up with the next boot. Where that was in vain, no modules are better than no boot.
             let why = reason!("cannot fall back to {}: {why}", candidate.name);
@@ -176,7 +181,7 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             result = self.attempt(candidate, false);
         }
         if let (Err(Fault::State(_)), Some(Record { keeper, entry, .. })) = (&result, charged)
-            && let Err(why) = self.boot.write_down(keeper, Some(candidate), Change::RefundTry(entry.number))
+            && let Err(why) = self.boot.write_down(keeper, Some(candidate), all, Change::RefundTry(entry.number))
         {
             log::error!("{} was not at fault, but has lost a try: {why}", candidate.name);
         }
@@ -209,13 +214,14 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             Err(Failed { scope, reason, .. }) => return Err(Fault::of(scope, reason)),
         };
         // A slot that the ledger lets boot ends the row of reboots. One that it does not must not: it may well fail.
-        if let Some(Ledger { keeper, .. }) = self.selection.ledger.as_ref().filter(|_| self.reboots > 0)
+        let Selection { candidates: all, ledger, .. } = self.selection;
+        if let Some(Ledger { keeper, .. }) = ledger.as_ref().filter(|_| self.reboots > 0)
             && !candidate.is_last_good()
-            && let Err(why) = self.boot.write_down(keeper, None, Change::Reboots(0))
+            && let Err(why) = self.boot.write_down(keeper, None, all, Change::Reboots(0))
         {
             log::error!("the count of automatic reboots stays as it is: {why}");
         }
-        self.boot.start(&root, candidate, &self.selection.candidates).map_err(Fault::Boot)
+        self.boot.start(&root, candidate, all).map_err(Fault::Boot)
     }
 
     /// Plans how a candidate is set up.
@@ -240,12 +246,12 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
     /// Writes down one more automatic reboot, and has it done. `false` where there have been `most` of them, or where
     /// that cannot be written down: then the machine must not reboot by itself, for it might do so for ever.
     fn count_reboot(&mut self, most: u8) -> bool {
-        let Some(ledger) = &self.selection.ledger else { return true };
+        let Selection { candidates: all, ledger: Some(ledger), .. } = self.selection else { return true };
         let next = self.reboots.saturating_add(1);
         if next > most.min(ledger.most) {
             return false;
         }
-        match self.boot.write_down(&ledger.keeper, None, Change::Reboots(next)) {
+        match self.boot.write_down(&ledger.keeper, None, all, Change::Reboots(next)) {
             Ok(()) => {
                 log::error!("automatic reboot {next} of {most}");
                 self.boot.then(Emergency::Reboot);

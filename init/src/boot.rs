@@ -108,7 +108,7 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
         sysroots: Default::default(),
     };
     look_into_all(&config, &mut selection, plan, &mut attempts);
-    try_all(&config, &mut selection, plan, &mut attempts)
+    try_all(&config, &selection, plan, &mut attempts)
 }
 
 /// This machine, with what is at hand while candidates are tried.
@@ -133,8 +133,14 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         &mut self.kernel
     }
 
-    fn write_down(&mut self, keeper: &Keeper, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
-        ledger::write_down(keeper, candidate, change, &self.sysroots)
+    fn write_down(
+        &mut self,
+        keeper: &Keeper,
+        candidate: Option<&Candidate>,
+        all: &[Candidate],
+        change: Change,
+    ) -> Result<(), Reason> {
+        ledger::write_down(keeper, candidate, all, change, &self.sysroots)
     }
 
     fn looking(&mut self, _: &Plan<'a>, _: u8) {

@@ -5,8 +5,8 @@ use deployment::write::{WriteAt, WriteError};
 use sys::errno::Explained;
 use sys::file::{self, AsFd, OwnedFd};
 
-use crate::text::{Path, Reason, below};
-use crate::{path, reason};
+use crate::reason;
+use crate::text::Reason;
 
 /// An open block device.
 #[derive(Debug)]
@@ -16,11 +16,11 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens `/dev/NAME`.
-    pub fn open(name: &str) -> Result<Self, Reason> {
-        let path = below("/dev", name);
-        let file = sys::block::open(&path).map_err(|errno| reason!("cannot open {path}: {}", Explained(errno)))?;
-        Ok(Self { file, size: attribute(name, "size").unwrap_or(0).saturating_mul(SYSFS_SECTOR) })
+    /// Opens the device at `path`.
+    pub fn open(path: &str) -> Result<Self, Reason> {
+        let file = sys::block::open(path).map_err(|errno| reason!("cannot open {path}: {}", Explained(errno)))?;
+        let size = sys::block::size(file.as_fd()).unwrap_or(0);
+        Ok(Self { file, size })
     }
 
     /// Makes the kernel read its partition table anew.
@@ -53,12 +53,11 @@ pub struct WritableDisk {
 }
 
 impl WritableDisk {
-    /// Opens `/dev/NAME`.
-    pub fn open(name: &str) -> Result<Self, Reason> {
-        let path = below("/dev", name);
-        let direct = sys::block::open_writable(&path)
+    /// Opens the device at `path`.
+    pub fn open(path: &str) -> Result<Self, Reason> {
+        let direct = sys::block::open_writable(path)
             .map_err(|errno| reason!("cannot open {path} for writing: {}", Explained(errno)))?;
-        Ok(Self { disk: Disk::open(name)?, direct })
+        Ok(Self { disk: Disk::open(path)?, direct })
     }
 }
 
@@ -80,18 +79,4 @@ impl WriteAt for WritableDisk {
     fn flush(&self) -> Result<(), WriteError> {
         sys::block::flush(self.direct.as_fd()).map_err(|errno| WriteError(errno.raw_os_error()))
     }
-}
-
-/// Bytes of what sysfs calls a sector, whatever the device's own sectors are (Documentation/ABI/stable/sysfs-block).
-pub const SYSFS_SECTOR: u64 = 512;
-
-/// A number that sysfs tells of a block device.
-pub fn attribute(name: &str, attribute: &str) -> Option<u64> {
-    let mut buffer = [0; 32];
-    file::read_text(&attribute_path(name, attribute), &mut buffer).ok()?.parse().ok()
-}
-
-/// Where sysfs tells an attribute of a block device.
-pub fn attribute_path(name: &str, attribute: &str) -> Path {
-    path!("/sys/class/block/{name}/{attribute}")
 }

@@ -91,7 +91,7 @@ impl System for Kernel<'_> {
 
     fn activate_verity(&mut self, device: &VerityDevice) -> Result<(), Reason> {
         let (data, hash) = (self.path_of(&device.data)?, self.path_of(&device.hash)?);
-        let (data_disk, hash_disk) = (Disk::open(name_of(&data))?, Disk::open(name_of(&hash))?);
+        let (data_disk, hash_disk) = (Disk::open(&data)?, Disk::open(&hash)?);
         let data = Content { reader: &data_disk, path: &data };
         let Prepared { uuid, table } = prepare(device, data, Content { reader: &hash_disk, path: &hash })?;
         let mut unique = String::<80>::new();
@@ -272,11 +272,6 @@ fn show(name: &str, number: DeviceNumber) -> Result<(), Reason> {
     }
     let record = udev_record(number);
     file::create(&record, b"E:DM_UDEV_PRIMARY_SOURCE_FLAG=1\n").map_err(|errno| failed(&record, errno))
-}
-
-/// The kernel's name of the device with this node.
-fn name_of(path: &str) -> &str {
-    path.strip_prefix("/dev/").unwrap_or(path)
 }
 
 fn udev_record(number: DeviceNumber) -> Path {

@@ -6,7 +6,7 @@ use deployment::candidates::{Candidate, Keeper, RootSource};
 use deployment::discoverable::PartitionType;
 use deployment::gpt::{Gpt, RewriteError, rewrite};
 use deployment::ledger::Change;
-use deployment::ledger::file::{self as ledger_file, FILE_SIZE, LedgerError, LedgerFile};
+use deployment::ledger::file::{self as ledger_file, FILE_SIZE, LedgerError, LedgerFile, recorded};
 use deployment::read::{ReadAt, ReadError};
 use deployment::table::PartitionTable;
 use deployment::vpick::path_after_try;
@@ -17,14 +17,15 @@ use sys::file::{self, AsFd, OwnedFd};
 
 use crate::disk::{Disk, WritableDisk};
 use crate::mounted_tree::MountedTree;
-use crate::text::Reason;
+use crate::text::{Reason, below};
 use crate::{SYSROOTS, log, reason};
 
-/// Makes one change in a ledger, and has it on the medium.
+/// Makes one change in a ledger, and has it on the medium. It is about `candidate`, if it is about one of `all` candidates.
 #[inline(never)]
 pub fn write_down(
     keeper: &Keeper,
     candidate: Option<&Candidate>,
+    all: &[Candidate],
     change: Change,
     trees: &[Option<MountedTree>],
 ) -> Result<(), Reason> {
@@ -35,7 +36,7 @@ pub fn write_down(
     match keeper {
         Keeper::Table(disk) => write_in_table(disk, change),
         Keeper::File(_) | Keeper::FileName(_) if !SYSROOTS => Ok(()),
-        Keeper::File(number) => write_in_file(tree(number)?, candidate, change),
+        Keeper::File(number) => write_in_file(tree(number)?, candidate, all, change),
         Keeper::FileName(number) => write_in_name(tree(number)?, candidate, change),
     }
 }
@@ -43,7 +44,7 @@ pub fn write_down(
 /// Makes one change in the ledger of `disk`.
 fn write_in_table(disk: &str, change: Change) -> Result<(), Reason> {
     log::info!("{disk}: {change}");
-    let device = WritableDisk::open(disk)?;
+    let device = WritableDisk::open(&below("/dev", disk))?;
     rewrite(&device, device.disk.sector_size(), &mut change.edit()).map(|_| ()).map_err(|error| explain(disk, &error))
 }
 
@@ -65,14 +66,14 @@ pub fn repair(config: &Config<'_>, facts: &mut Facts) -> bool {
     let repaired = write_in_table(&disk, Change::Repair).and_then(|()| {
         let failed =
             |errno| reason!("the kernel does not read the partition table of {disk} again: {}", Explained(errno));
-        Disk::open(&disk)?.reread_partitions().map_err(failed)
+        Disk::open(&below("/dev", &disk))?.reread_partitions().map_err(failed)
     });
     repaired.map_err(|why| log::error!("{why}")).is_ok()
 }
 
 /// Whether the table has a slot that the ledger says anything of: then it is ours to repair.
 fn has_slots(disk: &str) -> bool {
-    let Ok(reader) = Disk::open(disk) else { return false };
+    let Ok(reader) = Disk::open(&below("/dev", disk)) else { return false };
     let Ok(table) = Gpt::read(&reader as &dyn ReadAt, reader.sector_size()) else { return false };
     (1..=table.entry_count())
         .filter_map(|number| table.entry(&reader, number).ok().flatten())
@@ -114,7 +115,12 @@ impl WriteAt for LedgerMedium {
 
 /// Makes one change in the ledger of a filesystem.
 #[inline(never)]
-fn write_in_file(tree: &MountedTree, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+fn write_in_file(
+    tree: &MountedTree,
+    candidate: Option<&Candidate>,
+    all: &[Candidate],
+    change: Change,
+) -> Result<(), Reason> {
     let name = candidate.map_or("", |candidate| &candidate.name);
     log::info!("{name}{}{change}", if name.is_empty() { "" } else { ": " });
     change_file(tree, &mut |ledger| match change {
@@ -127,8 +133,9 @@ fn write_in_file(tree: &MountedTree, candidate: Option<&Candidate>, change: Chan
             // One that is not recorded yet is written down as it was ranked.
             let ranked = candidate.and_then(|candidate| Some(candidate.record.as_ref()?.entry.attributes));
             let attributes = ledger.find(name).or(ranked).unwrap_or_else(|| ledger.standing(name).0);
-            // What is recorded of what is gone makes way where there is no room: nothing is known of that here.
-            ledger.set(name, change.apply(number, 0, attributes), &|_| false)
+            // What is no candidate, for it is gone or worse than all of them, makes way where there is no room.
+            let is_candidate = |name: &str| all.iter().any(|candidate| recorded(&candidate.name) == name);
+            ledger.set(name, change.apply(number, 0, attributes), &is_candidate)
         }
     })
 }

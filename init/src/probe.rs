@@ -5,12 +5,15 @@ use deployment::{BlockDevice, Facts, Name};
 use heapless::{String, Vec};
 use sys::file;
 
-use crate::disk::{Disk as OpenDisk, SYSFS_SECTOR, attribute, attribute_path};
-use crate::log;
-use crate::text::below;
+use crate::disk::Disk as OpenDisk;
+use crate::text::{Path, below};
+use crate::{log, path};
 
 /// Most disks that one look finds; the facts themselves are limited further.
 const MAX_DISKS: usize = 256;
+
+/// Bytes of what sysfs calls a sector, whatever the device's own sectors are (Documentation/ABI/stable/sysfs-block).
+const SYSFS_SECTOR: u64 = 512;
 
 /// Block devices that are no disks: made by the kernel itself, on demand, or out of other ones.
 const NOT_DISKS: [&str; 7] = ["loop", "ram", "zram", "dm-", "md", "fd", "nbd"];
@@ -71,7 +74,7 @@ fn is_known(facts: &Facts, disk: &str) -> bool {
 
 #[inline(never)]
 fn look_at(facts: &mut Facts, name: &str) -> Result<(), Full> {
-    let Ok(reader) = OpenDisk::open(name) else {
+    let Ok(reader) = OpenDisk::open(&below("/dev", name)) else {
         // It went away in between, or cannot be opened: then nothing on it can be used either.
         return Ok(());
     };
@@ -102,4 +105,15 @@ pub fn number(name: &str) -> DeviceNumber {
     let text = file::read_text(&attribute_path(name, "dev"), &mut buffer).unwrap_or_default();
     let (major, minor) = text.split_once(':').unwrap_or_default();
     DeviceNumber { major: major.parse().unwrap_or(0), minor: minor.parse().unwrap_or(0) }
+}
+
+/// A number that sysfs tells of a block device.
+fn attribute(name: &str, attribute: &str) -> Option<u64> {
+    let mut buffer = [0; 32];
+    file::read_text(&attribute_path(name, attribute), &mut buffer).ok()?.parse().ok()
+}
+
+/// Where sysfs tells an attribute of a block device.
+fn attribute_path(name: &str, attribute: &str) -> Path {
+    path!("/sys/class/block/{name}/{attribute}")
 }

@@ -1,6 +1,6 @@
 //! Block devices.
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, SeekFrom};
 
 use crate::Errno;
 use crate::call::ioctl;
@@ -40,6 +40,11 @@ const BLKRRPART: u32 = 0x125f;
 /// Logical sector size in bytes (`BLKSSZGET`, ioctl_blk(2)).
 pub fn sector_size(device: BorrowedFd<'_>) -> Result<u32, Errno> {
     rustix::fs::ioctl_blksszget(device)
+}
+
+/// Bytes of the device: where its end is (lseek(2)).
+pub fn size(device: BorrowedFd<'_>) -> Result<u64, Errno> {
+    rustix::fs::seek(device, SeekFrom::End(0))
 }
 
 /// Splits the kernel's encoding of a device number into major and minor (makedev(3)).

@@ -17,13 +17,11 @@ use anyhow::{Result, ensure};
 
 use crate::cache::{self, Key};
 use crate::command::{command, is_root, run};
-use crate::disk::{Partition, types};
+use crate::disk::{Partition, SYSROOT};
 use crate::edit::Edit;
 use crate::mounted::Mounted;
 use crate::tree::Tree;
 
-/// Label of the partition, and of the filesystem.
-pub const LABEL: &str = "sysroot";
 /// Bytes of a filesystem with trees of a few megabytes.
 const BYTES: u64 = 256 << 20;
 /// What a root mounts from beside its snapshot, by the path.
@@ -158,7 +156,7 @@ impl Snapshots {
     fn make(&self, image: &Path, uuid: &str) -> Result<()> {
         ensure!(is_root()?, "snapshots cannot be made: only root may mount");
         fs::File::create(image)?.set_len(self.bytes)?;
-        run(command("mkfs.btrfs").args(["-q", "-U", uuid, "-L", LABEL]).arg(image))?;
+        run(command("mkfs.btrfs").args(["-q", "-U", uuid, "-L", SYSROOT]).arg(image))?;
         let whole = Mounted::new(image, "")?;
         run(btrfs("subvolume", &["create"]).arg(whole.path().join("@")))?;
         whole.unmount()?;
@@ -242,9 +240,9 @@ pub struct Image {
 }
 
 impl Image {
-    /// A partition that holds it, as the Discoverable Partitions Specification has it for roots.
+    /// A partition that holds it.
     pub fn partition(&self) -> Partition {
-        Partition::new(LABEL, types::ROOT, &self.path)
+        Partition::sysroot(&self.path)
     }
 }
 
@@ -262,7 +260,7 @@ fn rooted(tree: &Tree) -> Tree {
     // None for the root: "ro" there has systemd-remount-fs(8) make the whole filesystem read-only, all subvolumes of it.
     let mut table = String::new();
     for name in BESIDE {
-        let _ = writeln!(table, "LABEL={LABEL} /{name} btrfs subvol=/@/{name} 0 0");
+        let _ = writeln!(table, "LABEL={SYSROOT} /{name} btrfs subvol=/@/{name} 0 0");
     }
     let tree = if tree.contains("etc") { tree } else { tree.directory("etc") };
     let tree = if tree.contains("etc/fstab") { tree } else { tree.file("etc/fstab", table, 0o644) };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::{self, Key};
 use crate::command::{command, is_root, run};
-use crate::disk::{Disk, Partition, types};
+use crate::disk::{Disk, Partition, SYSROOT};
 use crate::edit::Edit;
 use crate::filesystem::{Directory, Filesystem};
 use crate::fsverity::{self, Algorithm};
@@ -28,8 +28,6 @@ pub use tree::{KERNEL_VERSION, Source, deployable};
 pub const STATEROOT: &str = "probe";
 /// The branch that deployments follow.
 pub const BRANCH: &str = "probe/stable";
-/// Label of the partition that holds a sysroot.
-pub const LABEL: &str = "sysroot";
 /// Bytes of a sysroot with trees of a few megabytes.
 const BYTES: u64 = 128 << 20;
 /// Date of the first commit, in seconds of the epoch. The next ones follow each a second later, so that the same trees in
@@ -236,7 +234,7 @@ impl Sysroot {
             edit.apply(&top)?;
         }
         let immutable = deployments.iter().map(|deployment| deployment.directory.as_str()).collect();
-        let directory = Directory { top: &top, bytes: self.bytes, label: LABEL, immutable };
+        let directory = Directory { top: &top, bytes: self.bytes, label: SYSROOT, immutable };
         let image = folder.join("image");
         directory.image(self.filesystem, &image)?;
         if matches!(self.composefs, Composefs::Verity | Composefs::Signed) {
@@ -288,7 +286,7 @@ const RECIPE: &str = "2";
 /// # Errors
 /// When there are none, or the sysroot cannot be mounted.
 pub fn entries_on(disk: &Disk) -> Result<Vec<Deployment>> {
-    let (start, length) = disk.extent(LABEL)?;
+    let (start, length) = disk.extent(SYSROOT)?;
     // Whoever cut the power has left a journal that cannot be replayed here.
     let mounted = Mounted::new(&disk.path, &format!("ro,noload,offset={start},sizelimit={length}"))?;
     let entries = entries(mounted.path())?;
@@ -297,9 +295,9 @@ pub fn entries_on(disk: &Disk) -> Result<Vec<Deployment>> {
 }
 
 impl Image {
-    /// A partition that holds it, as the Discoverable Partitions Specification has it for roots.
+    /// A partition that holds it.
     pub fn partition(&self) -> Partition {
-        Partition::new(LABEL, types::ROOT, &self.path)
+        Partition::sysroot(&self.path)
     }
 }
 

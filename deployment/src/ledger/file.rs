@@ -191,12 +191,15 @@ impl LedgerFile {
     }
 
     /// Writes down `attributes` of a deployment, in the place of what was there. Where there is no room, one that is not
-    /// `kept` makes way.
+    /// `kept` makes way: one that was never good before one that was, and of these the one of the lowest priority.
     pub fn set(&mut self, name: &str, attributes: Attributes, kept: &dyn Fn(&str) -> bool) -> Result<(), LedgerError> {
         let name = recorded(name);
         let same = self.places().find(|(_, known, _)| *known == name);
         let place = same.or_else(|| self.places().find(|(_, known, _)| known.is_empty()));
-        let place = place.or_else(|| self.places().find(|(_, known, _)| !kept(known)));
+        let place = place.or_else(|| {
+            let others = self.places().filter(|(_, known, _)| !kept(known));
+            others.min_by_key(|(_, _, attributes)| (attributes.once_good(), attributes.priority()))
+        });
         let (offset, ..) = place.ok_or(LedgerError::Full)?;
         self.put(offset, &attributes.0.to_le_bytes());
         let mut field = [0; MAX_RECORDED_NAME];

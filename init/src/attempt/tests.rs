@@ -41,7 +41,13 @@ impl Boot<'_> for Machine {
         self
     }
 
-    fn write_down(&mut self, keeper: &Keeper, _: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+    fn write_down(
+        &mut self,
+        keeper: &Keeper,
+        _: Option<&Candidate>,
+        _: &[Candidate],
+        change: Change,
+    ) -> Result<(), Reason> {
         self.log.push(format!("{keeper}: {change}"));
         if self.fails("ledger") { Err(reason!("read-only disk")) } else { Ok(()) }
     }
@@ -183,9 +189,9 @@ fn boot(words: &str, slots: Vec<Candidate>, reboots: u8, mut machine: Machine) -
     let ledger = Ledger { keeper: Keeper::Table(Name::try_from("vda").unwrap()), reboots, most: 15 };
     let kind = TypeName::try_from("ext4").unwrap();
     let state = StateChoice::Device { name: Name::try_from("vdb").unwrap(), kind, options: None };
-    let mut selection = Selection::of(slots.into_iter().collect(), state, Some(ledger));
+    let selection = Selection::of(slots.into_iter().collect(), state, Some(ledger));
     let mut plan = Box::new(Plan::new());
-    let ended = try_all(&config, &mut selection, &mut plan, &mut machine).map_err(|why| why.to_string());
+    let ended = try_all(&config, &selection, &mut plan, &mut machine).map_err(|why| why.to_string());
     (ended, machine)
 }
 

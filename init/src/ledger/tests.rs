@@ -4,6 +4,8 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use deployment::candidates::{Kind, TreeSource};
+use deployment::gpt::Attributes;
+use deployment::ledger::file::MAX_RECORDS;
 
 use super::*;
 
@@ -34,7 +36,7 @@ impl Folder {
         let source = TreeSource { sysroot: 0, device: "vda1".try_into().unwrap(), filesystem: None, place };
         let candidate = Candidate { kind: Kind("image"), root: RootSource::Tree(source), ..Candidate::nothing() };
         let tree = MountedTree::open(&self.0).unwrap();
-        write_down(&Keeper::FileName(0), Some(&candidate), change, &[Some(tree)]).map_err(|why| why.to_string())
+        write_down(&Keeper::FileName(0), Some(&candidate), &[], change, &[Some(tree)]).map_err(|why| why.to_string())
     }
 }
 
@@ -70,4 +72,22 @@ fn a_try_that_cannot_be_written_down_is_told_and_nothing_is_lost() {
         let why = folder.change(place, Change::SpendTry(0)).unwrap_err();
         assert_eq!(why, format!("{place} cannot be called otherwise: its name counts no tries, or is too long"));
     }
+}
+
+#[test]
+fn in_a_full_ledger_a_try_takes_the_place_of_what_is_no_candidate() {
+    let folder = Folder::new("full", &[]);
+    let tree = MountedTree::open(&folder.0).unwrap();
+    let good = Attributes::default().with_priority(1).with_successful(true).with_once_good(true);
+    change_file(&tree, &mut |ledger| {
+        (0..MAX_RECORDS).try_for_each(|number| ledger.set(&format!("os-{number}"), good, &|_| true))
+    })
+    .unwrap();
+    let named = |name: &str| Candidate { name: name.try_into().unwrap(), ..Candidate::nothing() };
+    let all = [named("update"), named("os-0"), named("os-1")];
+    write_down(&Keeper::File(0), all.first(), &all, Change::SpendTry(0), &[Some(tree)]).unwrap();
+    let mut ledger = LedgerFile::default();
+    ledger.read(&fs::read(format!("{}/{}", folder.0, ledger_file::PATH)).unwrap().as_slice()).unwrap();
+    let found = ["update", "os-0", "os-1", "os-2", "os-3"].map(|name| ledger.find(name).map(Attributes::tries));
+    assert_eq!(found, [Some(2), Some(0), Some(0), None, Some(0)]);
 }

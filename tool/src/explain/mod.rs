@@ -225,7 +225,7 @@ fn boot<'r>(
     {
         return Err(cannot_tell(look));
     }
-    let result = try_all(config, &mut selection, &mut plan, &mut rehearsal).map_err(|reason| reason.to_string());
+    let result = try_all(config, &selection, &mut plan, &mut rehearsal).map_err(|reason| reason.to_string());
     if let Some(unknown) = rehearsal.unknown {
         return Err(cannot_tell_whether(&unknown, rehearsal.inside.is_some()));
     }

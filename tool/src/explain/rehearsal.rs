@@ -75,7 +75,13 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         self
     }
 
-    fn write_down(&mut self, keeper: &Keeper, candidate: Option<&Candidate>, change: Change) -> Result<(), Reason> {
+    fn write_down(
+        &mut self,
+        keeper: &Keeper,
+        candidate: Option<&Candidate>,
+        _: &[Candidate],
+        change: Change,
+    ) -> Result<(), Reason> {
         let about = match (keeper, candidate) {
             (Keeper::File(_) | Keeper::FileName(_), Some(candidate)) => candidate.name.to_string(),
             _ => keeper.to_string(),

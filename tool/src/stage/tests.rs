@@ -1,11 +1,12 @@
 //! Staging that is cut off at every moment: what ran is next, and what was written is no candidate, until it is whole.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use boot_config::{Config, Sources};
 use deployment::facts::{DiskIdentity, scan_disk};
 use deployment::gpt::{EntryMut, rewrite};
-use deployment::{DeviceNumber, Facts, ReadAt, ReadError, WriteAt, WriteError, candidates};
+use deployment::recorder::{Recorder, every_cut};
+use deployment::{DeviceNumber, Facts, ReadAt, WriteAt, candidates};
 use verity::{Algorithm, Geometry, HashType, Parameters, RootHash, Salt, Superblock, Uuid};
 
 use super::progress::Progress;
@@ -26,60 +27,6 @@ const HASH_B: u64 = 5 * MIB;
 /// The primary table, the slot that is written and its hash partition, in bytes.
 const MAY_CHANGE: [std::ops::Range<u64>; 3] = [512..34 * 512, ROOT_B..ROOT_B + 2 * MIB, HASH_B..HASH_B + 64 * 1024];
 
-/// What reached the device.
-#[derive(Clone)]
-enum Event {
-    Write(u64, Vec<u8>),
-    Flush,
-}
-
-/// A disk that keeps a record of what is written, and fails after so many writes.
-struct Recorder {
-    image: RefCell<Vec<u8>>,
-    events: RefCell<Vec<Event>>,
-    writes_left: Cell<usize>,
-    /// The byte that a failing drive changes when it is written.
-    wears: Option<u64>,
-}
-
-impl Recorder {
-    fn new(image: Vec<u8>, writes: usize) -> Self {
-        Self { image: RefCell::new(image), events: RefCell::default(), writes_left: Cell::new(writes), wears: None }
-    }
-}
-
-impl ReadAt for Recorder {
-    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        self.image.borrow().as_slice().read_exact_at(offset, buffer)
-    }
-
-    fn size(&self) -> u64 {
-        self.image.borrow().len() as u64
-    }
-}
-
-impl WriteAt for Recorder {
-    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        let left = self.writes_left.get().checked_sub(1).ok_or(WriteError(5))?;
-        self.writes_left.set(left);
-        put(&mut self.image.borrow_mut(), offset, bytes);
-        if let Some(worn) = self.wears.filter(|worn| (offset..offset + bytes.len() as u64).contains(worn)) {
-            self.image.borrow_mut()[usize::try_from(worn).unwrap()] ^= 1;
-        }
-        self.events.borrow_mut().push(Event::Write(offset, bytes.to_vec()));
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<(), WriteError> {
-        self.events.borrow_mut().push(Event::Flush);
-        Ok(())
-    }
-}
-
-fn put(image: &mut [u8], offset: u64, bytes: &[u8]) {
-    image[usize::try_from(offset).unwrap()..][..bytes.len()].copy_from_slice(bytes);
-}
-
 /// `root-a` runs and is good; `root-b` was good before, and would be the second choice.
 fn disk() -> Vec<u8> {
     let large = |mut part: image::Part| {
@@ -91,7 +38,7 @@ fn disk() -> Vec<u8> {
     let mut image = image::disk(&parts);
     // Other things of the disk, which must stay as they are.
     let third = ROOT_B + 2 * MIB;
-    put(&mut image, third, &[3; 4096]);
+    image[usize::try_from(third).unwrap()..][..4096].fill(3);
     image[usize::try_from(ROOT_A).unwrap()..][..64].fill(9);
     image
 }
@@ -125,7 +72,7 @@ fn stage(disk: &Recorder, verity: bool) -> Result<RootHash, crate::error::Error>
 
 /// The disk once PID 1 has repaired its table.
 fn repaired(image: &[u8]) -> Vec<u8> {
-    let disk = Recorder::new(image.to_vec(), usize::MAX);
+    let disk = Recorder::new(image);
     rewrite(&disk, 512, &mut |_: &mut EntryMut<'_>| ()).unwrap();
     disk.image.into_inner()
 }
@@ -142,47 +89,20 @@ fn order(image: &[u8], cmdline: &str) -> Vec<String> {
     found.iter().filter(|candidate| !candidate.is_last_good()).map(|candidate| candidate.name.to_string()).collect()
 }
 
-/// Calls `judge` with every image that a power cut can leave: all that was flushed and, of what was written since, any
-/// sectors of the table, or the front of the data.
-fn every_cut(image: &[u8], events: &[Event], judge: &mut dyn FnMut(&[u8])) {
-    let mut durable = image.to_vec();
-    for epoch in events.split_inclusive(|event| matches!(event, Event::Flush)) {
-        let writes: Vec<_> = epoch
-            .iter()
-            .filter_map(|event| if let Event::Write(offset, bytes) = event { Some((*offset, bytes)) } else { None })
-            .collect();
-        let is_table = writes.iter().all(|(_, bytes)| bytes.len() == 512);
-        assert!(!is_table || writes.len() <= 6);
-        let cuts = if is_table { 1_usize << writes.len() } else { writes.len() + 1 };
-        for cut in 0..cuts {
-            let mut image = durable.clone();
-            for (index, (offset, bytes)) in writes.iter().enumerate() {
-                if if is_table { cut & 1 << index != 0 } else { index < cut } {
-                    put(&mut image, *offset, bytes);
-                }
-            }
-            judge(&image);
-        }
-        for (offset, bytes) in &writes {
-            put(&mut durable, *offset, bytes);
-        }
-    }
-}
-
 const BY_LABEL: &str = "surefoot.verity=off";
 
 #[test]
 fn a_cut_at_any_moment_leaves_what_runs_next_and_the_spare_slot_no_candidate() {
     for verity in [true, false] {
         let image = disk();
-        let recorder = Recorder::new(image.clone(), usize::MAX);
+        let recorder = Recorder::new(&image);
         let root_hash = stage(&recorder, verity).unwrap();
         let done = recorder.image.into_inner();
         assert_eq!(order(&done, BY_LABEL), ["root-b", "root-a"]);
         let (before, after) = (["root-a", "root-b"].as_slice(), ["root-b", "root-a"].as_slice());
         // The order only ever goes on: before, without the spare slot, after.
         let mut seen = [0; 3];
-        every_cut(&image, &recorder.events.into_inner(), &mut |cut| {
+        every_cut(&image, &recorder.events.into_inner(), 512, &mut |cut| {
             let found = order(cut, BY_LABEL);
             let state = [before, &["root-a"], after].iter().position(|state| found == *state);
             seen[state.unwrap_or_else(|| panic!("{found:?}"))] += 1;
@@ -203,7 +123,7 @@ fn a_cut_at_any_moment_leaves_what_runs_next_and_the_spare_slot_no_candidate() {
 fn a_write_that_fails_at_any_place_is_an_error_with_the_same_outcome() {
     let mut writes = 0;
     loop {
-        let recorder = Recorder::new(disk(), writes);
+        let recorder = Recorder { writes_left: Cell::new(writes), ..Recorder::new(&disk()) };
         let result = stage(&recorder, true);
         let found = order(&recorder.image.into_inner(), BY_LABEL);
         if result.is_ok() {
@@ -224,7 +144,7 @@ fn a_write_that_fails_at_any_place_is_an_error_with_the_same_outcome() {
 #[test]
 fn nothing_else_of_the_disk_is_touched() {
     let image = disk();
-    let recorder = Recorder::new(image.clone(), usize::MAX);
+    let recorder = Recorder::new(&image);
     stage(&recorder, true).unwrap();
     let done = recorder.image.into_inner();
     let last = image.len() as u64;
@@ -246,12 +166,12 @@ fn what_was_written_wrongly_is_found_and_never_becomes_a_candidate() {
         (HASH_B + 3 * 4096, "block 3 of the hash tree is not that of the data"),
         (HASH_B + 8, "the superblock is not as it was written"),
     ] {
-        let recorder = Recorder { wears: Some(worn), ..Recorder::new(disk(), usize::MAX) };
+        let recorder = Recorder { wears: Some(worn), ..Recorder::new(&disk()) };
         let error = stage(&recorder, true).unwrap_err().to_string();
         assert!(error.contains(what), "{worn}: {error}");
         assert_eq!(order(&recorder.image.into_inner(), BY_LABEL), ["root-a"]);
     }
-    let recorder = Recorder { wears: Some(ROOT_B + 100), ..Recorder::new(disk(), usize::MAX) };
+    let recorder = Recorder { wears: Some(ROOT_B + 100), ..Recorder::new(&disk()) };
     let error = stage(&recorder, false).unwrap_err().to_string();
     assert!(error.starts_with("cannot verify what was written to partition 2: it has the root hash"), "{error}");
 }

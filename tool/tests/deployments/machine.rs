@@ -4,13 +4,12 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::common::wait_until_detached;
+
 const MIB: u64 = 1 << 20;
-/// How long a loop device may take to go after the process that attached it.
-const DETACHED_WITHIN: Duration = Duration::from_secs(20);
 /// Words that let any deployment boot, and need no state device.
 pub const ANY: &str = "root=/dev/vda surefoot.deployment=auto surefoot.verity=optional surefoot.etc=ro surefoot.var=ro \
                        surefoot.home=ro";
@@ -111,7 +110,7 @@ impl Machine {
     pub fn run(&self, words: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.command(words).output().unwrap();
         assert_eq!(fs::read_dir(self.path("tmp")).unwrap().count(), 0, "a folder is left behind");
-        self.wait_until_detached();
+        wait_until_detached(self.folder.path());
         let (mut stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         if status.code() != Some(0) || !stderr.is_empty() {
             stdout = format!("{stdout}--- stderr, exit code {}\n{stderr}", status.code().unwrap());
@@ -123,23 +122,6 @@ impl Machine {
     /// `surefoot explain` with any deployment allowed.
     pub fn explain(&self, words: &[&str]) -> String {
         self.run(&[&["explain", "--cmdline", ANY], words].concat())
-    }
-
-    /// The kernel takes the mounts of a process that has ended away in its own time, and the loop devices with them.
-    fn wait_until_detached(&self) {
-        let end = Instant::now() + DETACHED_WITHIN;
-        while self.attached() > 0 {
-            assert!(Instant::now() < end, "a loop device is left behind");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn attached(&self) -> usize {
-        let devices = fs::read_dir("/sys/block").unwrap().map(|entry| entry.unwrap().path().join("loop/backing_file"));
-        let is_ours = |path: PathBuf| {
-            fs::read_to_string(path).is_ok_and(|file| Path::new(file.trim()).starts_with(self.folder.path()))
-        };
-        devices.filter(|path| is_ours(path.clone())).count()
     }
 
     pub fn image_path(&self) -> PathBuf {

@@ -2,6 +2,8 @@
 //! tests attach and mount images: they need root, and fail without.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod cuts;
 mod explain;
 mod ledger;

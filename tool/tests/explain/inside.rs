@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
+use super::common::wait_until_detached;
 use super::machine::{Machine, SUREFOOT, sound_root};
 
 /// What is said at the end of a look inside this root, and that nothing is left of it.
@@ -17,23 +17,9 @@ fn look(machine: &Machine, cmdline: &str) -> String {
     command.env("TMPDIR", &temporary);
     let text = machine.outcome(command);
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "a folder is left behind");
-    // The kernel takes the mounts of a process that has ended away in its own time, and the loop devices with them.
-    let end = Instant::now() + Duration::from_secs(20);
-    while attached(machine.dir.path()) > 0 {
-        assert!(Instant::now() < end, "a loop device is left behind");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until_detached(machine.dir.path());
     let start = text.find("would boot").or_else(|| text.find("--- stderr")).unwrap();
     text[start..].to_owned()
-}
-
-/// The number of loop devices that are attached to files in this folder.
-fn attached(folder: &Path) -> usize {
-    let devices = fs::read_dir("/sys/block").unwrap().map(|entry| entry.unwrap().path().join("loop/backing_file"));
-    devices
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .filter(|path| Path::new(path.trim()).starts_with(folder))
-        .count()
 }
 
 /// The user and the group that own nothing.

@@ -105,6 +105,31 @@ fn where_there_is_no_room_what_is_gone_makes_way() {
 }
 
 #[test]
+fn what_was_once_good_makes_way_last() {
+    let fallen = Attributes(0).with_once_good(true);
+    let mut ledger = LedgerFile::default();
+    for index in 0..MAX_RECORDS {
+        let attributes = match index {
+            0 => fallen,
+            20 => UNTRIED,
+            40 => UNTRIED.with_priority(0),
+            _ => GOOD,
+        };
+        ledger.set(&format!("d{index}"), attributes, &keep_all).unwrap();
+    }
+    // Each new one is good as well, and stays.
+    let is_kept = |name: &str| name.starts_with("new") || name == "d0";
+    for (new, gone) in [("new-1", "d40"), ("new-2", "d20"), ("new-3", "d1"), ("new-4", "d2")] {
+        ledger.set(new, GOOD, &is_kept).unwrap();
+        assert_eq!((ledger.find(gone), ledger.find(new)), (None, Some(GOOD)), "{new}");
+        assert_eq!(ledger.records().count(), MAX_RECORDS);
+    }
+    // What was marked bad has the lowest priority of those that were good.
+    ledger.set("another", UNTRIED, &|name| name.starts_with("new")).unwrap();
+    assert_eq!((ledger.find("d0"), ledger.find("another")), (None, Some(UNTRIED)));
+}
+
+#[test]
 fn a_long_name_is_cut_at_a_character() {
     let long = "ä".repeat(40);
     assert_eq!(recorded(&long), "ä".repeat(28));
