@@ -257,9 +257,13 @@ impl Finder<'_> {
 
     fn record(&self, name: &str, offer: &Offer<'_>) -> Record {
         let (mut attributes, mut counted) = self.ledger.standing(name);
-        // What its kind puts first is an update, if nobody has heard of it yet: it does not stay behind what was put first
-        // when it was not there.
-        if self.order.index == 0 && self.ledger.find(name).is_none() {
+        // What its kind puts first is an update, if nobody has heard of it yet, or a rollback by the program that looks after
+        // the deployments: it does not stay behind what was put first before. What was marked bad stays bad.
+        let is_news = || match self.ledger.find(name) {
+            Some(known) => known.priority() > 0 && self.ledger.is_newly_first(self.kind.0, name),
+            None => true,
+        };
+        if self.order.index == 0 && is_news() {
             attributes = attributes.with_priority(self.ledger.highest_priority().max(1));
         }
         let mut keeper = Keeper::File(self.order.sysroot);

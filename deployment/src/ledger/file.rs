@@ -12,6 +12,7 @@
 //! | 12 | 4 | CRC-32 (IEEE 802.3) of the whole copy, this field taken as 0 |
 //! | 16 | 8 | generation: of two sound copies the higher one is in force |
 //! | 24 | 1 | automatic reboots in a row |
+//! | 32 | 8 × 4 | the deployments that their kinds put first when the records were last gone through: CRC-32 of kind, NUL, name; 0 where there is none |
 //! | 64 | 63 × 64 | records: attributes (8 bytes), name (56 bytes, NUL-padded; empty where nothing is recorded) |
 
 use core::fmt;
@@ -43,6 +44,8 @@ const VERSION_AT: usize = 8;
 const CHECKSUM_AT: usize = 12;
 const GENERATION_AT: usize = 16;
 const REBOOTS_AT: usize = 24;
+const FIRSTS_AT: usize = 32;
+const MAX_FIRSTS: usize = 8;
 const RECORDS_AT: usize = 64;
 const RECORD_SIZE: usize = 64;
 const NAME_AT: usize = 8;
@@ -179,6 +182,26 @@ impl LedgerFile {
         self.records().map(|(_, attributes)| attributes.priority()).max().unwrap_or(0)
     }
 
+    /// Whether a kind has come to put this deployment first since [`set_firsts`](Self::set_firsts), which the program that
+    /// looks after its deployments may do when it rolls back. `false` where that was never called.
+    pub fn is_newly_first(&self, kind: &str, name: &str) -> bool {
+        let mut firsts = self.firsts().filter(|first| *first != 0).peekable();
+        firsts.peek().is_some() && !firsts.any(|first| first == first_of(kind, name))
+    }
+
+    /// Writes down which deployment each kind puts first, by kind and name. Of more than there is room for, the last ones
+    /// are newly first for ever, which matters only if they are not the ones of the highest priority.
+    pub fn set_firsts<'n>(&mut self, firsts: impl Iterator<Item = (&'n str, &'n str)>) {
+        self.put(FIRSTS_AT, &[0; MAX_FIRSTS * 4]);
+        for (index, (kind, name)) in firsts.take(MAX_FIRSTS).enumerate() {
+            self.put(FIRSTS_AT.saturating_add(index.saturating_mul(4)), &first_of(kind, name).to_le_bytes());
+        }
+    }
+
+    fn firsts(&self) -> impl Iterator<Item = u32> {
+        (0..MAX_FIRSTS).map(|index| Bytes(&self.0).le32(FIRSTS_AT.saturating_add(index.saturating_mul(4))))
+    }
+
     fn places(&self) -> impl Iterator<Item = (usize, &str, Attributes)> {
         (0..MAX_RECORDS).map(|index| {
             let offset = RECORDS_AT.saturating_add(index.saturating_mul(RECORD_SIZE));
@@ -209,6 +232,15 @@ impl LedgerFile {
         self.put(offset.saturating_add(NAME_AT), &field);
         Ok(())
     }
+}
+
+/// What stands for the deployment that a kind puts first.
+fn first_of(kind: &str, name: &str) -> u32 {
+    let mut sum = Crc32::new();
+    for part in [kind, "\0", name] {
+        sum.update(part.as_bytes());
+    }
+    sum.finish()
 }
 
 /// The name that a deployment is recorded by: its own, as far as there is room.

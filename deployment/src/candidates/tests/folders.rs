@@ -58,6 +58,26 @@ fn until_one_was_good_nothing_is_counted_and_then_last_good_is_fallen_back_to() 
     assert_eq!(look(AUTO, &tree, &ledger(&records[..2])).0, "folder-c folder-a folder-b");
 }
 
+/// As `snapper rollback` and `ostree admin deploy` do it, which know nothing of the ledger.
+#[test]
+fn what_its_kind_has_come_to_put_first_since_is_a_rollback() {
+    let tree = folders(&["a", "b"]);
+    let order = |records: &[(&str, Attributes)], first: Option<&str>| {
+        let mut ledger = ledger(records);
+        ledger.set_firsts(first.map(|name| ("folder", name)).into_iter());
+        look(AUTO, &tree, &ledger).0
+    };
+    // The kind puts "b" first.
+    let good = [("folder-a", GOOD.with_priority(2)), ("folder-b", GOOD.with_priority(1))];
+    assert_eq!(order(&good, Some("folder-b")), "folder-a folder-b", "surefoot's own rollback stays");
+    assert_eq!(order(&good, Some("folder-a")), "folder-b folder-a");
+    assert_eq!(order(&good, None), "folder-a folder-b", "nobody knows what was first");
+    let bad = [good[0], ("folder-b", GOOD.with_priority(0).with_successful(false))];
+    assert_eq!(order(&bad, Some("folder-a")), "folder-a (folder-b)");
+    let spent = [good[0], ("folder-b", Attributes(0).with_priority(1))];
+    assert_eq!(order(&spent, Some("folder-a")), "folder-a");
+}
+
 #[test]
 fn what_is_spent_or_bad_is_passed_over_or_the_last_resort() {
     let tree = folders(&["a", "b", "c"]);

@@ -162,3 +162,20 @@ fn a_name_that_is_longer_than_its_record_is_found_again() {
     ledger.set(&long, GOOD, &keep_all).unwrap();
     assert_eq!((ledger.find(&long), ledger.standing(&long)), (Some(GOOD), (GOOD, true)));
 }
+
+#[test]
+fn what_each_kind_puts_first_is_known_again() {
+    let mut ledger = LedgerFile::default();
+    assert!(!ledger.is_newly_first("ostree", "a"), "nothing is known yet");
+    ledger.set_firsts([("ostree", "a"), ("image", "b")].into_iter());
+    let firsts = [("ostree", "a", false), ("ostree", "b", true), ("image", "b", false), ("btrfs", "a", true)];
+    for (kind, name, newly) in firsts {
+        assert_eq!(ledger.is_newly_first(kind, name), newly, "{kind} {name}");
+    }
+    let names: Vec<_> = (0..2 * MAX_FIRSTS).map(|number| number.to_string()).collect();
+    ledger.set_firsts(names.iter().map(|name| ("ostree", name.as_str())));
+    assert_eq!(names.iter().filter(|name| !ledger.is_newly_first("ostree", name)).count(), MAX_FIRSTS);
+    assert_eq!(ledger.records().count(), 0);
+    ledger.set_firsts(core::iter::empty());
+    assert!(!ledger.is_newly_first("ostree", "a"));
+}
