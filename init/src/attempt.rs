@@ -87,7 +87,7 @@ pub fn try_all<'a, B: Boot<'a>>(
     boot: &mut B,
 ) -> Result<B::Started, Reason> {
     let reboots = selection.ledger.as_ref().map_or(0, |ledger| ledger.reboots);
-    Trial { config, selection, plan, boot, reboots, why: None }.run()
+    Trial { config, selection, plan, boot, reboots, why: None, state_fault: None }.run()
 }
 
 /// The boot so far.
@@ -100,12 +100,18 @@ struct Trial<'t, 'a, B> {
     reboots: u8,
     /// Why the last candidate failed: the next one is a fallback.
     why: Option<Reason>,
+    /// What is wrong with the state device, if that was found out: only what can do without it is tried then.
+    state_fault: Option<Reason>,
 }
 
 impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
     fn run(mut self) -> Result<B::Started, Reason> {
         if let Some(started) = self.each(false)? {
             return Ok(started);
+        }
+        // No deployment is to be blamed: none loses its tries, or is left for one that was good once.
+        if let Some(fault) = self.state_fault {
+            return Err(fault);
         }
         let why = self.why.as_ref().or(self.selection.nothing_found.as_ref()).cloned();
         let nothing_left = || reason!("there is no deployment to boot");
@@ -142,11 +148,16 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         let selection = self.selection;
         let is_meant = |candidate: &&Candidate| !candidate.is_barred() && candidate.is_last_good() == last_good;
         for candidate in selection.candidates.iter().filter(is_meant) {
+            if self.state_fault.is_some() && self.needs_state(candidate) {
+                continue;
+            }
             log::info!("trying {}", candidate.name);
             let reason = match self.one(candidate) {
                 Ok(started) => return Ok(Some(started)),
                 Err(Fault::Boot(reason) | Fault::Kernel(reason)) => return Err(reason),
-                Err(Fault::State(reason)) => return Err(reason!("the state device is at fault: {reason}")),
+                Err(Fault::State(reason)) => {
+                    self.state_fault.insert(reason!("the state device is at fault: {reason}")).clone()
+                }
                 Err(Fault::Candidate(reason)) => reason,
             };
             self.boot.failed(candidate, &reason);
@@ -159,6 +170,15 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             self.why = Some(reason);
         }
         Ok(None)
+    }
+
+    /// Whether a candidate keeps something on the state device: one that brings its own `/etc` and `/var` need not.
+    fn needs_state(&mut self, candidate: &Candidate) -> bool {
+        let selection = self.selection;
+        match self.plan(candidate, &selection.state, true) {
+            Ok(()) => self.plan.steps.iter().any(|step| step.scope == Scope::State),
+            Err(unplanned) => unplanned.scope == Scope::State,
+        }
     }
 
     /// Tries one candidate, and has the ledger say so before anything of it is touched.

@@ -1,17 +1,24 @@
 //! A snapshot that cannot be booted: an older one comes up in the same boot, and the reason is told.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use surefoot_ci::btrfs::Snapshots;
+use surefoot_ci::cgpt::{self, Counters};
+use surefoot_ci::disk::verity_pair;
 use surefoot_ci::edit::Edit;
+use surefoot_ci::filesystem::Filesystem;
+use surefoot_ci::verity;
+use surefoot_probe::Outcome as Done;
 
 use super::machine::{AUTO, Machine, came_up, root, two};
 use crate::Scenario;
 use crate::judge::{actions, same, text};
+use crate::setup::state_partition;
 use crate::slots::judge::{failed, fallback, passed_over};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("btrfs::missing_subvolume", missing_subvolume),
     ("btrfs::no_init_in_the_newest", no_init_in_the_newest),
+    ("btrfs::needs_no_state_device", needs_no_state_device),
     ("btrfs::unfinished_and_crafted_snapshots", unfinished_and_crafted_snapshots),
 ];
 
@@ -39,6 +46,24 @@ fn no_init_in_the_newest(name: &str) -> Result<()> {
     let why = "the new root has no init that can be started: /sbin/init: No such file or directory (ENOENT); nor \
                /etc/init, /bin/init, /bin/sh";
     same("what failed", &failed(&report)?, &vec![("snapshot-2".to_owned(), why.to_owned())])
+}
+
+/// The slot is the best one and needs the state device, which is at fault. A snapshot brings all that is written to.
+fn needs_no_state_device(name: &str) -> Result<()> {
+    let root = Filesystem::Erofs.image(&root("slot", &[])?)?;
+    let tree = verity::format(&root, &[])?;
+    let partitions = [verity_pair(&root, &tree), vec![state_partition()?]].concat();
+    let machine = Machine::new(name, &two()?, &partitions)?;
+    let words = format!("{AUTO} surefoot.roothash={} probe.write=/etc/new:e probe.write=/var/new:v", tree.root_hash);
+    cgpt::set(&machine.disk.path, 2, Counters::untried(1, 3))?;
+    machine.disk.overwrite("state", 1024, &[0; 1024])?;
+    let report = came_up(&machine.boot("1", &words)?, "snapshot-2")?;
+    actions(&report, &[("probe.write=/etc/new:e", Done::Done), ("probe.write=/var/new:v", Done::Done)])?;
+    let (slot, why) = fallback(&report)?.context("no fallback is reported")?;
+    same("what was meant", &slot.as_str(), &"root")?;
+    same("what failed", &failed(&report)?, &vec![(slot, why.clone())])?;
+    ensure!(why.starts_with("the state device is at fault: cannot mount /dev/vda4: "), "{why}");
+    same("the slot's counters", &cgpt::show(&machine.disk.path, 2)?, &Counters::untried(1, 3))
 }
 
 /// What an update left half done, and what somebody has tampered with, is no candidate.

@@ -36,7 +36,7 @@ pub(crate) struct Machine {
     name: String,
     kernel: Kernel,
     initramfs: PathBuf,
-    disk: Disk,
+    pub(crate) disk: Disk,
     _scratch: TempDir,
 }
 

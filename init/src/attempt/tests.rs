@@ -248,7 +248,13 @@ fn a_fault_of_the_state_device_gives_the_try_back() {
     assert_eq!(ended.unwrap_err(), "the state device is at fault: state");
     assert_eq!(
         machine.log,
-        ["vda: write down a try of partition 2", "set up b", "vda: give back the try of partition 2"]
+        [
+            "vda: write down a try of partition 2",
+            "set up b",
+            "vda: give back the try of partition 2",
+            "failed b: the state device is at fault: state"
+        ],
+        "the other one needs it as well"
     );
 }
 
