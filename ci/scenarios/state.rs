@@ -3,10 +3,12 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
+use surefoot_ci::command::{command, run};
 use surefoot_ci::disk::{Disk, Partition, types, verity_pair};
 use surefoot_ci::drive::Drive;
 use surefoot_ci::filesystem::Filesystem;
 use surefoot_ci::machine::Outcome;
+use surefoot_ci::mounted::Mounted;
 use surefoot_ci::tree::Tree;
 use surefoot_ci::verity;
 use surefoot_ci::vm::Vm;
@@ -25,6 +27,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("state::corrupt", corrupt),
     ("state::corrupt_tmpfs", corrupt_tmpfs),
     ("state::full", full),
+    ("state::work_directory_of_no_use", work_directory_of_no_use),
     ("state::read_only", read_only),
     ("state::read_only_tmpfs", read_only_tmpfs),
 ];
@@ -165,6 +168,22 @@ fn full(name: &str) -> Result<()> {
         ("probe.write=/var/new:v", Done::Done),
     ];
     actions(&report, &expected)
+}
+
+/// The kernel makes an overlay read-only then. The boot goes on, and says so.
+fn work_directory_of_no_use(name: &str) -> Result<()> {
+    let setup = Layout::new().prepare(name)?;
+    booted(&setup.boot_keeping("first", "")?)?;
+    let (start, length) = setup.disk.extent("state")?;
+    let mounted = Mounted::new(&setup.disk.path, &format!("offset={start},sizelimit={length}"))?;
+    run(command("chattr").arg("+i").arg(mounted.path().join("etc/work/work")))?;
+    mounted.unmount()?;
+    let report = booted(&setup.boot_keeping("second", "probe.write=/etc/new:n probe.write=/var/new:v")?)?;
+    actions(&report, &[("probe.write=/etc/new:n", Done::Failed(30)), ("probe.write=/var/new:v", Done::Done)])?;
+    let degraded = boot_report(&report)?["degraded"].to_string();
+    let expected = "/etc takes no changes: the kernel cannot use the work directory of its overlay";
+    ensure!(degraded.contains(expected), "{degraded}");
+    Ok(())
 }
 
 fn read_only(name: &str) -> Result<()> {

@@ -29,6 +29,7 @@ use crate::ledger;
 use crate::load::Tree as Modules;
 use crate::look::look_into_all;
 use crate::mounted_tree::MountedTree;
+use crate::mounting::takes_no_changes;
 use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select, sysroot};
 use crate::probe;
 use crate::report::{Booted, Report};
@@ -196,6 +197,13 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         pause_at(BreakStage::PrePivot, self.config);
         if let Trust::Insecure(why) = root.plan().trust {
             self.report.insecure(reason!("{why}"));
+        }
+        for mount in root.plan().mounts().filter(|mount| takes_no_changes(mount).is_some()) {
+            let target = mount.target.strip_prefix(places::NEW_ROOT).unwrap_or(&mount.target);
+            self.report.degraded(reason!(
+                "{target} takes no changes: the kernel cannot use the work directory of its overlay; is the state device \
+                 full?"
+            ));
         }
         self.report.chose(self.config, self.facts, candidate, all);
         self.report.reached("root complete");

@@ -43,13 +43,22 @@ fn write(path: &str, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Until nothing fits even when everything before is on the device: then what was set aside for it is free.
 fn fill(path: &str) -> Outcome {
     let zeros = vec![0; 64 * 1024];
     let mut written = 0;
     let mut attempt = || -> io::Result<()> {
         let mut file = File::create(path)?;
+        let mut before = None;
         loop {
-            written += file.write(&zeros)? as u64;
+            match file.write(&zeros) {
+                Ok(count) => written += count as u64,
+                Err(why) if before == Some(written) => return Err(why),
+                Err(_) => {
+                    before = Some(written);
+                    file.sync_all()?;
+                }
+            }
         }
     };
     let error = attempt().err().and_then(|why| why.raw_os_error());

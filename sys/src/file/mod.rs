@@ -8,7 +8,7 @@ use core::fmt::Write as _;
 use heapless::String;
 use heapless::string::StringView;
 use rustix::fd::AsRawFd as _;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatVfsMountFlags};
 
 pub use beneath::{
     Links, make_directory_beneath, open_beneath, open_directory_beneath, open_file_beneath,
@@ -262,12 +262,35 @@ pub fn is_in_memory(path: &str) -> bool {
         .is_ok_and(|status| [RAMFS_MAGIC, TMPFS_MAGIC].map(Ok).contains(&u64::try_from(status.f_type)))
 }
 
+/// Whether the filesystem at `path` takes no changes, or this mount of it does not (statvfs(2)). `false` where that is not
+/// known.
+pub fn is_read_only(path: &str) -> bool {
+    c(path, &mut Room::new())
+        .and_then(rustix::fs::statvfs)
+        .is_ok_and(|status| status.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Writes out all that is in memory for the filesystem that a directory is on (syncfs(2)).
+pub fn sync_filesystem(directory: &str) -> Result<(), Errno> {
+    // A handle by O_PATH would not do.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::syncfs(rustix::fs::open(c(directory, &mut Room::new())?, flags, Mode::empty())?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
     use crate::scratch::Scratch;
+
+    #[test]
+    fn a_filesystem_is_written_out_and_takes_changes() {
+        let scratch = Scratch::new("sync");
+        assert_eq!(sync_filesystem(&scratch.at("")), Ok(()));
+        assert_eq!(sync_filesystem(&scratch.at("none")), Err(Errno::NOENT));
+        assert!(!is_read_only(&scratch.at("")) && !is_read_only(&scratch.at("none")));
+    }
 
     #[test]
     fn a_text_that_does_not_fit_is_refused_whole() {

@@ -43,6 +43,7 @@ fn attributes_change_and_others_stay() {
     tmpfs(&target, Attributes::NO_SUID.with(Attributes::NO_ACCESS_TIME));
     change_attributes(&target, Attributes::READ_ONLY, Attributes::NO_SUID).unwrap();
     assert_eq!(options(&target).0, "ro,noatime");
+    assert!(crate::file::is_read_only(&target));
     assert!(options(&target).1.starts_with("rw"));
     change_attributes(&target, Attributes::STRICT_ACCESS_TIME, Attributes::READ_ONLY).unwrap();
     assert_eq!(options(&target).0, "rw");
