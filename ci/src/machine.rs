@@ -93,12 +93,32 @@ enum Event {
 /// The kernel's last words before it halts the processor (kernel/reboot.c).
 const HALTED: &str = "reboot: System halted";
 
+/// The kernel's words when it starts the first program (init/main.c).
+const FIRST_PROGRAM: &str = "Run /init as init process";
+
+impl Outcome {
+    /// Whether the kernel panicked before it came to start anything: that is the emulation's fault, and says nothing of what
+    /// was to be started.
+    fn began(&self) -> bool {
+        self.console.contains(FIRST_PROGRAM) || !self.console.contains("Kernel panic")
+    }
+}
+
 impl Vm {
     /// Runs the machine to its end. The console is kept in the log folder as NAME.log.
     ///
     /// # Errors
     /// When QEMU itself fails. How the guest fares is for the caller to judge.
     pub fn run(&self) -> Result<Outcome> {
+        let outcome = self.run_once()?;
+        if outcome.began() {
+            return Ok(outcome);
+        }
+        println!("{}: the kernel panicked before it started anything; once more", self.name);
+        self.run_once()
+    }
+
+    fn run_once(&self) -> Result<Outcome> {
         let scratch = tempfile::tempdir()?;
         let (console, report) = (scratch.path().join("console"), scratch.path().join("report"));
         let listener = UnixListener::bind(&console)?;
