@@ -11,11 +11,10 @@ use deployment::{FilesystemKind, Name};
 use init::mounted_tree::MountedTree;
 use sys::errno::Explained;
 use sys::mount::{Attributes, Message};
-use tempfile::TempDir;
 
 use crate::disk_image::{Disks, Reading};
 use crate::error::Error;
-use crate::mounts::{LoopDevice, Mounted, NO_REPLAY};
+use crate::mounts::{LoopDevice, MountPoint, Mounted, NO_REPLAY};
 use crate::slots::Access;
 
 /// Where the content of a filesystem is.
@@ -46,7 +45,7 @@ pub(super) struct Filesystem {
     // They go in this order.
     mounted: Mounted,
     _device: Option<LoopDevice>,
-    _folder: TempDir,
+    _folder: MountPoint,
 }
 
 impl Volume {
@@ -83,8 +82,8 @@ impl Filesystem {
     pub(super) fn open(volume: &Volume, access: Access) -> Result<Self, Error> {
         let shown = volume.shown();
         let failed = |why: &dyn std::fmt::Display| Error::system("cannot mount", &shown, why);
-        let folder = tempfile::Builder::new().prefix("surefoot-").tempdir().map_err(|why| failed(&why))?;
-        let place = folder.path().canonicalize().map_err(|why| failed(&why))?;
+        let folder = MountPoint::new().map_err(|why| failed(&why))?;
+        let place = folder.path().to_owned();
         let writable = access != Access::Read;
         let (device, path, is_read_only) = match &volume.content {
             Content::Node(path) => (None, path.clone(), is_mounted_read_only(path)),
