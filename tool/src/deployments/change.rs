@@ -102,7 +102,6 @@ impl Machine {
 /// Writes the ledger of a filesystem.
 fn write(volume: &Volume, all: &[Written]) -> Result<(), Error> {
     let filesystem = Filesystem::open(volume, Access::Write)?;
-    let _lock = filesystem.lock()?;
     let failed = |why| Error::system("cannot change", volume.shown(), why);
     record(&filesystem, all).map_err(failed)?;
     all.iter().filter(|written| written.is_target).try_for_each(|written| name(&filesystem, written)).map_err(failed)

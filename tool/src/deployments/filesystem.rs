@@ -1,6 +1,6 @@
 //! A filesystem in which deployments lie, mounted where nobody else sees it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ pub(super) struct Filesystem {
     /// What its boot ledger says; empty where it has none.
     pub(super) ledger: LedgerFile,
     // They go in this order.
-    mounted: Mounted,
+    _mounted: Mounted,
     _device: Option<LoopDevice>,
     _folder: MountPoint,
 }
@@ -61,6 +61,13 @@ impl Volume {
             content: Content::Node(path),
             subvolume: Vec::new(),
         }))
+    }
+
+    /// The block device or the image that it is on.
+    pub(super) fn path(&self) -> &Path {
+        match &self.content {
+            Content::Node(path) | Content::Part(path, ..) => path,
+        }
     }
 
     /// What people call it.
@@ -102,15 +109,7 @@ impl Filesystem {
         let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
         let ledger = read_ledger(&tree)
             .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
-        Ok(Self { volume: volume.clone(), tree, ledger, mounted, _device: device, _folder: folder })
-    }
-
-    /// Waits until no other command changes its ledger, and keeps others waiting until the file is closed.
-    pub(super) fn lock(&self) -> Result<File, Error> {
-        let failed = |why| Error::file("cannot lock", &self.mounted.0, &why);
-        let top = File::open(&self.mounted.0).map_err(failed)?;
-        top.lock().map_err(failed)?;
-        Ok(top)
+        Ok(Self { volume: volume.clone(), tree, ledger, _mounted: mounted, _device: device, _folder: folder })
     }
 }
 

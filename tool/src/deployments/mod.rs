@@ -13,7 +13,7 @@ use init::mounted_tree::MountedTree;
 
 use crate::error::Error;
 use crate::mounts;
-use crate::slots::{self, Access, CommandLine, Context, DiskOptions};
+use crate::slots::{self, Access, CommandLine, Context, DiskOptions, Medium};
 use crate::status::report::{self, BootReport};
 use filesystem::Filesystem;
 
@@ -38,6 +38,8 @@ pub(crate) struct Machine {
     command_line: CommandLine,
     /// Why filesystems were not looked into, if that would have been worth something.
     pub(crate) refused: Option<Error>,
+    /// What keeps others from changing the ledgers. They go when everything is unmounted.
+    _locks: Vec<Medium>,
 }
 
 impl Machine {
@@ -64,7 +66,16 @@ impl Machine {
         if slots.is_none() && volumes.is_empty() {
             return Ok(None);
         }
-        let mut machine = Self { slots, filesystems: Vec::new(), deployments: Vec::new(), command_line, refused: None };
+        // What is read from here on is what is changed.
+        let locks = if access == Access::Read { Vec::new() } else { lock(&volumes, slots.as_ref())? };
+        let mut machine = Self {
+            slots,
+            filesystems: Vec::new(),
+            deployments: Vec::new(),
+            command_line,
+            refused: None,
+            _locks: locks,
+        };
         if !volumes.is_empty() {
             machine.mount(&volumes)?;
         }
@@ -236,6 +247,17 @@ impl Machine {
     pub(crate) fn has_others(&self) -> bool {
         self.deployments.iter().any(|(found, _)| found.place.is_some())
     }
+}
+
+/// Waits until no other command changes the ledgers of these filesystems. The disk with the slots is locked already.
+fn lock(volumes: &[filesystem::Volume], slots: Option<&Context>) -> Result<Vec<Medium>, Error> {
+    let mut paths: Vec<_> = volumes.iter().map(filesystem::Volume::path).collect();
+    paths.retain(|path| slots.is_none_or(|context| context.disk.path() != *path));
+    // Everybody takes them in this order, so that no two wait for each other.
+    paths.sort();
+    paths.dedup();
+    let lock = |path| Medium::open(path, Access::Read).and_then(|medium| medium.lock().map(|()| medium));
+    paths.into_iter().map(lock).collect()
 }
 
 /// The deployments as PID 1 left them: what can be told without root.

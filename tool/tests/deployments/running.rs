@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -105,6 +105,23 @@ fn a_filesystem_that_is_mounted_read_only_is_read_and_not_changed() {
     let expected = "surefoot: cannot mount /dev/DEVICE: it is mounted read-only elsewhere, so that it cannot be written\n  \
                     Remount it: mount -o remount,rw WHERE.\n";
     assert_eq!(running.run(&["mark-good"]), expected);
+}
+
+#[test]
+fn what_several_commands_change_at_once_is_all_kept() {
+    let versions = [1, 2, 3, 4, 5, 6];
+    let running = Running::new(Machine::ext4(|top| ostree(top, &versions)), Some("rw"));
+    let name = |version: u8| format!("debian-{}.0", format!("{version:02x}").repeat(6));
+    let start = |version| {
+        let (out, err) = (Stdio::null(), Stdio::null());
+        running.command(&["mark-good", &name(version)]).stdout(out).stderr(err).spawn().unwrap()
+    };
+    let commands = versions.map(start);
+    for mut command in commands {
+        assert!(command.wait().unwrap().success());
+    }
+    let lines = running.run(&["status", "--deployments"]);
+    assert_eq!(lines.matches("\tgood\t").count(), versions.len(), "{lines}");
 }
 
 #[test]
