@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, copy_program, ostree, run};
+use crate::machine::{Machine, copy_program, images, ostree, run};
 
 const FIRST: &str = "debian-010101010101.0";
 const SECOND: &str = "debian-020202020202.0";
@@ -46,6 +46,13 @@ impl Running {
         report["deployments"] = json!([found(SECOND, "02"), found(FIRST, "01")]);
         fs::write(self.machine.path("report"), report.to_string()).unwrap();
         fs::write(self.machine.path("cmdline"), "surefoot.deployment=auto surefoot.verity=optional").unwrap();
+    }
+
+    fn report_edited(&self, edit: impl FnOnce(&mut Value)) {
+        let path = self.machine.path("report");
+        let mut report = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        edit(&mut report);
+        fs::write(path, report.to_string()).unwrap();
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -104,6 +111,37 @@ fn a_filesystem_that_is_mounted_read_only_is_read_and_not_changed() {
     assert!(lines.starts_with(&format!("{SECOND}\tostree\tDEVICE\t1\t3\tuntested\trunning\n")), "{lines}");
     let expected = "surefoot: cannot mount /dev/DEVICE: it is mounted read-only elsewhere, so that it cannot be written\n  \
                     Remount it: mount -o remount,rw WHERE.\n";
+    assert_eq!(running.run(&["mark-good"]), expected);
+}
+
+/// More deployments than a boot has candidates, of which the running one has spent its last try.
+#[test]
+fn the_running_one_is_found_among_many() {
+    let machine = Machine::ext4(|top| {
+        ostree(top, &(10..26).collect::<Vec<_>>());
+        images(top, &["1+0-3", "2+3-0"]);
+    });
+    let running = Running::new(machine, None);
+    running.report_edited(|report| {
+        let ledger = json!({"keeper": "name", "priority": 1, "tries_left": 0, "successful": false, "once_good": false,
+                            "counted": true});
+        report["deployment"]["name"] = "app_1".into();
+        report["deployment"]["kind"] = "image".into();
+        report["deployment"]["place"] = "images/app.raw.v/app_1+1-2.raw".into();
+        report["deployment"]["ledger"] = ledger;
+    });
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(lines.lines().any(|line| line.starts_with("app_1\timage\t") && line.ends_with("\trunning")), "{lines}");
+    assert_eq!(running.run(&["mark-good"]), "app_1 is good: priority 1, good\n");
+    assert_eq!(running.machine.names("images/app.raw.v"), ["app_1.raw", "app_2+3-0.raw"]);
+}
+
+#[test]
+fn a_running_one_that_is_gone_is_no_reason_to_do_nothing() {
+    let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
+    running.report_edited(|report| report["deployment"]["name"] = "debian-030303030303.0".into());
+    let expected = "surefoot: cannot mark the running deployment debian-030303030303.0 on /dev/DEVICE: it was booted from \
+                    there, and is not found there any more\n  surefoot status tells what there is.\n";
     assert_eq!(running.run(&["mark-good"]), expected);
 }
 
