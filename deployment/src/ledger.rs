@@ -21,8 +21,6 @@ pub use order::{mark_bad, mark_good, previous_good, set_next};
 
 /// Most slots of one disk that the running system's commands look at.
 pub const MAX_SLOTS: usize = 16;
-/// Most deployments whose order is changed at once: all slots, and all candidates of one boot.
-pub const MAX_LISTED: usize = MAX_SLOTS + crate::candidates::MAX_CANDIDATES;
 /// The largest number of automatic reboots that is counted: two digits of base four.
 pub const MAX_REBOOTS: u8 = 15;
 /// How many slots of a disk hold a digit of that number.

@@ -64,14 +64,14 @@ fn place(slots: &mut [Entry], number: u32, wanted: u8) {
         return change(slots, number, |old| old.with_priority(wanted));
     }
     // Renumber from 1: each slot's new priority is one more than the number of distinct ones below it.
-    let old: heapless::Vec<(u32, u8), { super::MAX_LISTED }> = slots
-        .iter()
-        .filter(|entry| entry.number != number)
-        .map(|entry| (entry.number, priority(entry)))
-        .take(super::MAX_LISTED)
-        .collect();
+    let mut taken = [false; MAX_PRIORITY as usize + 1];
+    for entry in slots.iter().filter(|entry| entry.number != number) {
+        if let Some(taken) = taken.get_mut(usize::from(priority(entry))) {
+            *taken = true;
+        }
+    }
     let distinct_below = |limit: u8| {
-        let below = (1..limit).filter(|value| old.iter().any(|(_, priority)| priority == value)).count();
+        let below = taken.iter().take(usize::from(limit)).skip(1).filter(|taken| **taken).count();
         u8::try_from(below).unwrap_or(MAX_PRIORITY)
     };
     for entry in slots.iter_mut() {

@@ -69,6 +69,14 @@ fn where_the_highest_priority_is_taken_the_others_move_down() {
 }
 
 #[test]
+fn the_order_of_any_number_is_kept() {
+    let alike = (1..=40).map(|number| entry((number, 1, 0, true)));
+    let mut slots: Vec<_> = alike.chain([(41, 14, 0, true), (42, 15, 0, true), (43, 0, 0, false)].map(entry)).collect();
+    set_next(&mut slots, 43, TRIES);
+    assert_eq!(order(&slots)[..3], [43, 42, 41]);
+}
+
+#[test]
 fn a_try_is_spent_and_given_back_only_where_it_counts() {
     let untested = entry((2, 1, 1, false)).attributes;
     let spent = Change::SpendTry(2).apply(2, 0, untested);

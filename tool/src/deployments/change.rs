@@ -46,11 +46,17 @@ impl Machine {
             .collect();
         // A filesystem that is mounted read-only here could not be written.
         let volumes: Vec<_> = self.filesystems.drain(..).map(|filesystem| filesystem.volume).collect();
+        let mut changed = self.deployments.get(target).cloned();
         for (volume, all) in volumes.iter().zip(concerned).filter(|(_, all)| !all.is_empty()) {
-            write(volume, &all)?;
+            if let (Some(place), Some((changed, _))) = (write(volume, &all)?, &mut changed) {
+                changed.place = Some(place);
+            }
         }
         self.write_slots(target, &before, &after)?;
-        let changed = self.deployments.get(target).cloned();
+        if let Some((changed, _)) = &changed {
+            self.sought.retain(|sought| !sought.is_same(changed));
+            self.sought.push(changed.clone());
+        }
         self.list_again(&volumes)?;
         let is_it = |(found, home): &(Deployment, Home)| {
             changed.as_ref().is_some_and(|(old, place)| place == home && found.is_same(old))
@@ -99,13 +105,13 @@ impl Machine {
     }
 }
 
-/// Writes the ledger of a filesystem.
-fn write(volume: &Volume, all: &[Written]) -> Result<(), Error> {
+/// Writes the ledger of a filesystem. Gives the place that the one that is changed above all has got by that.
+fn write(volume: &Volume, all: &[Written]) -> Result<Option<String>, Error> {
     let filesystem = Filesystem::open(volume, Access::Write)?;
-    let _lock = filesystem.lock()?;
     let failed = |why| Error::system("cannot change", volume.shown(), why);
     record(&filesystem, all).map_err(failed)?;
-    all.iter().filter(|written| written.is_target).try_for_each(|written| name(&filesystem, written)).map_err(failed)
+    let target = all.iter().find(|written| written.is_target);
+    target.map_or(Ok(None), |written| name(&filesystem, written)).map_err(failed)
 }
 
 /// Writes down what is known of all, and that somebody has looked after the machine: the row of reboots ends.
@@ -122,21 +128,21 @@ fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
     changed.map_err(|why| why.to_string())
 }
 
-/// Has the name of a deployment's own file, or of its boot entry, say the same, if that counts tries.
-fn name(filesystem: &Filesystem, Written { deployment, attributes, .. }: &Written) -> Result<(), String> {
-    let Some(place) = deployment.place.as_deref() else { return Ok(()) };
+/// Has the name of a deployment's own file, or of its boot entry, say the same, if that counts tries. Gives the new path of
+/// its file.
+fn name(filesystem: &Filesystem, Written { deployment, attributes, .. }: &Written) -> Result<Option<String>, String> {
+    let Some(place) = deployment.place.as_deref() else { return Ok(None) };
     if deployment.kind == OSTREE {
-        return boot_entry::tell(&filesystem.tree, place, *attributes);
+        return boot_entry::tell(&filesystem.tree, place, *attributes).map(|()| None);
     }
-    let Some((folder, file)) = place.rsplit_once('/') else { return Ok(()) };
+    let Some((folder, file)) = place.rsplit_once('/') else { return Ok(None) };
     let Some(image) = Pattern::parse(folder).and_then(|pattern| pattern.image(file, ARCHITECTURE)) else {
-        return Ok(());
+        return Ok(None);
     };
-    let Some(new) = renamed(&image, *attributes)? else { return Ok(()) };
-    if new == file {
-        return Ok(());
-    }
-    rename(&filesystem.tree, place, &format!("{folder}/{new}")).map_err(|why| why.to_string())
+    let Some(new) = renamed(&image, *attributes)?.filter(|new| new != file) else { return Ok(None) };
+    let new = format!("{folder}/{new}");
+    rename(&filesystem.tree, place, &new).map_err(|why| why.to_string())?;
+    Ok(Some(new))
 }
 
 /// What the file is to be called; `None` where its name counts nothing.

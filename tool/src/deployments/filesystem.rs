@@ -1,6 +1,6 @@
 //! A filesystem in which deployments lie, mounted where nobody else sees it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,10 @@ use deployment::{FilesystemKind, Name};
 use init::mounted_tree::MountedTree;
 use sys::errno::Explained;
 use sys::mount::{Attributes, Message};
-use tempfile::TempDir;
 
 use crate::disk_image::{Disks, Reading};
 use crate::error::Error;
-use crate::mounts::{LoopDevice, Mounted, NO_REPLAY};
+use crate::mounts::{LoopDevice, MountPoint, Mounted, NO_REPLAY};
 use crate::slots::Access;
 
 /// Where the content of a filesystem is.
@@ -44,9 +43,9 @@ pub(super) struct Filesystem {
     /// What its boot ledger says; empty where it has none.
     pub(super) ledger: LedgerFile,
     // They go in this order.
-    mounted: Mounted,
+    _mounted: Mounted,
     _device: Option<LoopDevice>,
-    _folder: TempDir,
+    _folder: MountPoint,
 }
 
 impl Volume {
@@ -62,6 +61,13 @@ impl Volume {
             content: Content::Node(path),
             subvolume: Vec::new(),
         }))
+    }
+
+    /// The block device or the image that it is on.
+    pub(super) fn path(&self) -> &Path {
+        match &self.content {
+            Content::Node(path) | Content::Part(path, ..) => path,
+        }
     }
 
     /// What people call it.
@@ -83,8 +89,8 @@ impl Filesystem {
     pub(super) fn open(volume: &Volume, access: Access) -> Result<Self, Error> {
         let shown = volume.shown();
         let failed = |why: &dyn std::fmt::Display| Error::system("cannot mount", &shown, why);
-        let folder = tempfile::Builder::new().prefix("surefoot-").tempdir().map_err(|why| failed(&why))?;
-        let place = folder.path().canonicalize().map_err(|why| failed(&why))?;
+        let folder = MountPoint::new().map_err(|why| failed(&why))?;
+        let place = folder.path().to_owned();
         let writable = access != Access::Read;
         let (device, path, is_read_only) = match &volume.content {
             Content::Node(path) => (None, path.clone(), is_mounted_read_only(path)),
@@ -103,15 +109,11 @@ impl Filesystem {
         let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
         let ledger = read_ledger(&tree)
             .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
-        Ok(Self { volume: volume.clone(), tree, ledger, mounted, _device: device, _folder: folder })
+        Ok(Self { volume: volume.clone(), tree, ledger, _mounted: mounted, _device: device, _folder: folder })
     }
-
-    /// Waits until no other command changes its ledger, and keeps others waiting until the file is closed.
-    pub(super) fn lock(&self) -> Result<File, Error> {
-        let failed = |why| Error::file("cannot lock", &self.mounted.0, &why);
-        let top = File::open(&self.mounted.0).map_err(failed)?;
-        top.lock().map_err(failed)?;
-        Ok(top)
+    /// Whether it is on the device with this kernel name.
+    pub(super) fn is_on(&self, device: &str) -> bool {
+        *self.volume.device.device == *device
     }
 }
 

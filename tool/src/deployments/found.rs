@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::output::printable;
 use crate::slots::{Slot, State};
-use crate::status::report::{ReportedDeployment, Standing};
+use crate::status::report::{self, ReportedDeployment, Standing};
 
 /// A deployment as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -107,6 +107,15 @@ impl Deployment {
             running: false,
             next: false,
         })
+    }
+
+    /// The one that was booted, if it lies in a filesystem and a ledger is kept about it.
+    pub(super) fn of_running(
+        report::Deployment { name, kind, device, place, ledger, .. }: &report::Deployment,
+    ) -> Option<Self> {
+        place.as_ref()?;
+        let (name, kind, device) = (name.clone(), kind.clone(), device.clone());
+        Self::of_report(&ReportedDeployment { name, kind, device, place: place.clone(), ledger: ledger.clone() })
     }
 
     /// What it is called, for people.

@@ -9,11 +9,13 @@ mod volumes;
 use boot_config::Config;
 use boot_config::policy::{DeploymentChoice, VerityPolicy};
 use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing};
+use deployment::tree::Tree;
+use deployment::vpick::path_after_try;
 use init::mounted_tree::MountedTree;
 
 use crate::error::Error;
 use crate::mounts;
-use crate::slots::{self, Access, CommandLine, Context, DiskOptions};
+use crate::slots::{self, Access, CommandLine, Context, DiskOptions, Medium};
 use crate::status::report::{self, BootReport};
 use filesystem::Filesystem;
 
@@ -35,9 +37,13 @@ pub(crate) struct Machine {
     filesystems: Vec<Filesystem>,
     /// The slots by number, then those in filesystems, in the order in which they are found.
     pub(crate) deployments: Vec<(Deployment, Home)>,
+    /// The ones that must be found, even where there are more than a list holds.
+    sought: Vec<Deployment>,
     command_line: CommandLine,
     /// Why filesystems were not looked into, if that would have been worth something.
     pub(crate) refused: Option<Error>,
+    /// What keeps others from changing the ledgers. They go when everything is unmounted.
+    _locks: Vec<Medium>,
 }
 
 impl Machine {
@@ -64,7 +70,17 @@ impl Machine {
         if slots.is_none() && volumes.is_empty() {
             return Ok(None);
         }
-        let mut machine = Self { slots, filesystems: Vec::new(), deployments: Vec::new(), command_line, refused: None };
+        // What is read from here on is what is changed.
+        let locks = if access == Access::Read { Vec::new() } else { lock(&volumes, slots.as_ref())? };
+        let mut machine = Self {
+            slots,
+            filesystems: Vec::new(),
+            deployments: Vec::new(),
+            sought: report.and_then(|report| Deployment::of_running(&report.deployment)).into_iter().collect(),
+            command_line,
+            refused: None,
+            _locks: locks,
+        };
         if !volumes.is_empty() {
             machine.mount(&volumes)?;
         }
@@ -106,6 +122,9 @@ impl Machine {
                 Deployment::of_candidate(candidate, &filesystem.ledger).map(|found| (found, Home::Filesystem(number))),
             );
         }
+        let is_listed = |sought: &Deployment| all.iter().any(|(found, _)| found.is_same(sought));
+        let missing: Vec<_> = self.sought.iter().filter(|sought| !is_listed(sought)).collect();
+        all.extend(missing.into_iter().filter_map(|sought| self.look_for(sought)));
         // A partition in which deployments lie is none itself, unless a ledger is kept about it.
         let holds = |device: &str| all.iter().any(|(other, _)| other.place.is_some() && other.device == device);
         let hidden: Vec<_> = all
@@ -135,21 +154,46 @@ impl Machine {
         {
             found = candidates::candidates(&config, context.disk.facts()).unwrap_or_default();
         }
-        if config.verity == VerityPolicy::Required {
-            config.verity = VerityPolicy::Optional;
+        for number in 0..self.filesystems.len() {
+            self.look(&config, number, &mut found);
         }
-        self.look(&config, &mut found);
         found
     }
 
-    fn look(&self, config: &Config<'_>, found: &mut Candidates) {
+    /// Adds the candidates in the filesystem with this number.
+    fn look(&self, config: &Config<'_>, number: usize, found: &mut Candidates) {
         // What the initramfs says is in the running system, too, as a rule.
-        let Ok(initramfs) = MountedTree::open("/") else { return };
-        for (number, filesystem) in (0..).zip(&self.filesystems) {
-            let look =
-                Look { config, tree: &filesystem.tree, initramfs: &initramfs, device: &filesystem.volume.device };
-            candidates::look_into(&look, number, &filesystem.ledger, found, &mut |_, _| {});
+        let (Some(filesystem), Ok(initramfs)) = (self.filesystems.get(number), MountedTree::open("/")) else { return };
+        let mut config = config.clone();
+        if config.verity == VerityPolicy::Required {
+            config.verity = VerityPolicy::Optional;
         }
+        let (tree, device) = (&filesystem.tree, &filesystem.volume.device);
+        let look = Look { config: &config, tree, initramfs: &initramfs, device };
+        let number = u8::try_from(number).unwrap_or(u8::MAX);
+        candidates::look_into(&look, number, &filesystem.ledger, found, &mut |_, _| {});
+    }
+
+    /// Looks for one deployment in particular, as a command line would name it: by its place or, where a kind has another
+    /// word for it, by its name.
+    fn look_for(&self, sought: &Deployment) -> Option<(Deployment, Home)> {
+        let number = self.filesystems.iter().position(|filesystem| filesystem.is_on(&sought.device))?;
+        let filesystem = self.filesystems.get(number)?;
+        let place = sought.place.as_deref()?;
+        // The boot may have counted a try in the name of its file.
+        let tried = path_after_try(place).filter(|tried| filesystem.tree.status(tried).is_ok());
+        let place = tried.as_deref().unwrap_or(place);
+        let mut config = self.command_line.parsed_or_any()?;
+        // With root= a kind takes it that what is named is there.
+        config.root.device = None;
+        [place, &sought.name].into_iter().find_map(|name| {
+            config.deployment = Some(DeploymentChoice::Named { kind: &sought.kind, name });
+            let mut found = Candidates::new();
+            self.look(&config, number, &mut found);
+            let found = found.iter().filter_map(|candidate| Deployment::of_candidate(candidate, &filesystem.ledger));
+            let is_it = |found: &Deployment| found.is_same(sought) && found.place.as_deref() == Some(place);
+            found.into_iter().find(is_it).map(|found| (found, Home::Filesystem(number)))
+        })
     }
 
     /// Tells which one the next boot takes: the first one by the order of PID 1.
@@ -236,6 +280,17 @@ impl Machine {
     pub(crate) fn has_others(&self) -> bool {
         self.deployments.iter().any(|(found, _)| found.place.is_some())
     }
+}
+
+/// Waits until no other command changes the ledgers of these filesystems. The disk with the slots is locked already.
+fn lock(volumes: &[filesystem::Volume], slots: Option<&Context>) -> Result<Vec<Medium>, Error> {
+    let mut paths: Vec<_> = volumes.iter().map(filesystem::Volume::path).collect();
+    paths.retain(|path| slots.is_none_or(|context| context.disk.path() != *path));
+    // Everybody takes them in this order, so that no two wait for each other.
+    paths.sort();
+    paths.dedup();
+    let lock = |path| Medium::open(path, Access::Read).and_then(|medium| medium.lock().map(|()| medium));
+    paths.into_iter().map(lock).collect()
 }
 
 /// The deployments as PID 1 left them: what can be told without root.

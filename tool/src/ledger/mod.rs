@@ -6,8 +6,9 @@ use deployment::ledger::{self, Entry};
 
 use crate::deployments::{Home, Machine};
 use crate::error::Error;
-use crate::output;
+use crate::output::{self, printable};
 use crate::slots::{self, Access, Context, DiskOptions, State, attributes, label, name};
+use crate::status::report::BootReport;
 
 /// What is said of a system about which no ledger is kept.
 const NOTHING_TO_MARK: &str = "nothing to mark: no boot ledger is kept about what runs";
@@ -65,25 +66,36 @@ pub(crate) fn mark_good(args: &MarkGoodArgs) -> Result<(), Error> {
     let Some(mut machine) = Machine::open(&args.disk, report.as_ref(), Access::Write)? else {
         // A unit that marks every boot good is not to fail where there is nothing to mark.
         return match report {
-            Some(_) if args.name.is_none() => output::print(format!("{NOTHING_TO_MARK}\n")),
+            Some(report) if args.name.is_none() => nothing_to_mark(&report),
             _ => Err(nothing()),
         };
     };
     let target = match (&args.name, machine.running()) {
         (Some(wanted), _) => machine.find(wanted)?,
         (None, Some(running)) => running,
-        (None, None) if args.disk.disk.is_none() && report.is_some() => {
-            machine.refused.take().map_or(Ok(()), Err)?;
-            return output::print(format!("{NOTHING_TO_MARK}\n"));
-        }
         (None, None) => {
-            return Err(Error::usage("cannot mark", "the running deployment", "it is not known with --disk")
-                .advice("Name the deployment, or give the running one by --running."));
+            let Some(report) = report.filter(|_| args.disk.disk.is_none()) else {
+                return Err(Error::usage("cannot mark", "the running deployment", "it is not known with --disk")
+                    .advice("Name the deployment, or give the running one by --running."));
+            };
+            return machine.refused.take().map_or_else(|| nothing_to_mark(&report), Err);
         }
     };
     check_holds_something("cannot mark good", &machine, target)?;
     let target = machine.change(target, ledger::mark_good)?;
     output::print(format!("{} is good: {}\n", called(&machine, target), standing(&machine, target)))
+}
+
+/// Says that no ledger is kept about what runs. Where one is, the running deployment should have been found.
+fn nothing_to_mark(report: &BootReport) -> Result<(), Error> {
+    let running = &report.deployment;
+    if running.ledger.is_none() {
+        return output::print(format!("{NOTHING_TO_MARK}\n"));
+    }
+    let place = running.device.as_ref().map_or_else(String::new, |device| format!(" on /dev/{device}"));
+    let object = format!("the running deployment {}{place}", printable(&running.name));
+    Err(Error::bad("cannot mark", object, "it was booted from there, and is not found there any more")
+        .advice("surefoot status tells what there is."))
 }
 
 /// Marks a deployment bad.

@@ -2,7 +2,8 @@
 
 mod loop_device;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::{CloneFlags, unshare};
@@ -14,6 +15,29 @@ pub(crate) use loop_device::LoopDevice;
 /// Filesystems that would write to their device before they are mounted read-only, and the option that keeps them from it.
 pub(crate) const NO_REPLAY: [(&str, &str); 4] =
     [("btrfs", "rescue=nologreplay"), ("ext4", "noload"), ("f2fs", "norecovery"), ("xfs", "norecovery")];
+
+/// A folder of its own to mount something on. It is removed when it is dropped, and nothing that is in it: what could not be
+/// unmounted is somebody's filesystem.
+pub(crate) struct MountPoint(PathBuf);
+
+impl MountPoint {
+    pub(crate) fn new() -> io::Result<Self> {
+        let parent = std::env::temp_dir().canonicalize()?;
+        Ok(Self(tempfile::Builder::new().prefix("surefoot-").tempdir_in(parent)?.keep()))
+    }
+
+    /// Its path, without links.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for MountPoint {
+    fn drop(&mut self) {
+        // Should it fail, an empty folder stays.
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
 
 /// What is unmounted when it is dropped.
 pub(crate) struct Mounted(pub(crate) PathBuf);
@@ -35,4 +59,24 @@ pub(crate) fn enter_namespace(doing: &str, object: &str) -> Result<(), Error> {
     unshare(CloneFlags::CLONE_NEWNS)
         .and_then(|()| nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
         .map_err(|why| Error::system(doing, object, format!("cannot make a mount namespace: {}", why.desc())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_still_in_a_mount_point_is_left_alone() {
+        let folder = MountPoint::new().unwrap();
+        let place = folder.path().to_owned();
+        drop(folder);
+        assert!(!place.exists());
+
+        let folder = MountPoint::new().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        drop(folder);
+        assert!(file.exists());
+        std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, copy_program, ostree, run};
+use crate::machine::{Machine, copy_program, images, ostree, run};
 
 const FIRST: &str = "debian-010101010101.0";
 const SECOND: &str = "debian-020202020202.0";
@@ -46,6 +46,13 @@ impl Running {
         report["deployments"] = json!([found(SECOND, "02"), found(FIRST, "01")]);
         fs::write(self.machine.path("report"), report.to_string()).unwrap();
         fs::write(self.machine.path("cmdline"), "surefoot.deployment=auto surefoot.verity=optional").unwrap();
+    }
+
+    fn report_edited(&self, edit: impl FnOnce(&mut Value)) {
+        let path = self.machine.path("report");
+        let mut report = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        edit(&mut report);
+        fs::write(path, report.to_string()).unwrap();
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -105,6 +112,54 @@ fn a_filesystem_that_is_mounted_read_only_is_read_and_not_changed() {
     let expected = "surefoot: cannot mount /dev/DEVICE: it is mounted read-only elsewhere, so that it cannot be written\n  \
                     Remount it: mount -o remount,rw WHERE.\n";
     assert_eq!(running.run(&["mark-good"]), expected);
+}
+
+/// More deployments than a boot has candidates, of which the running one has spent its last try.
+#[test]
+fn the_running_one_is_found_among_many() {
+    let machine = Machine::ext4(|top| {
+        ostree(top, &(10..26).collect::<Vec<_>>());
+        images(top, &["1+0-3", "2+3-0"]);
+    });
+    let running = Running::new(machine, None);
+    running.report_edited(|report| {
+        let ledger = json!({"keeper": "name", "priority": 1, "tries_left": 0, "successful": false, "once_good": false,
+                            "counted": true});
+        report["deployment"]["name"] = "app_1".into();
+        report["deployment"]["kind"] = "image".into();
+        report["deployment"]["place"] = "images/app.raw.v/app_1+1-2.raw".into();
+        report["deployment"]["ledger"] = ledger;
+    });
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(lines.lines().any(|line| line.starts_with("app_1\timage\t") && line.ends_with("\trunning")), "{lines}");
+    assert_eq!(running.run(&["mark-good"]), "app_1 is good: priority 1, good\n");
+    assert_eq!(running.machine.names("images/app.raw.v"), ["app_1.raw", "app_2+3-0.raw"]);
+}
+
+#[test]
+fn a_running_one_that_is_gone_is_no_reason_to_do_nothing() {
+    let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
+    running.report_edited(|report| report["deployment"]["name"] = "debian-030303030303.0".into());
+    let expected = "surefoot: cannot mark the running deployment debian-030303030303.0 on /dev/DEVICE: it was booted from \
+                    there, and is not found there any more\n  surefoot status tells what there is.\n";
+    assert_eq!(running.run(&["mark-good"]), expected);
+}
+
+#[test]
+fn what_several_commands_change_at_once_is_all_kept() {
+    let versions = [1, 2, 3, 4, 5, 6];
+    let running = Running::new(Machine::ext4(|top| ostree(top, &versions)), Some("rw"));
+    let name = |version: u8| format!("debian-{}.0", format!("{version:02x}").repeat(6));
+    let start = |version| {
+        let (out, err) = (Stdio::null(), Stdio::null());
+        running.command(&["mark-good", &name(version)]).stdout(out).stderr(err).spawn().unwrap()
+    };
+    let commands = versions.map(start);
+    for mut command in commands {
+        assert!(command.wait().unwrap().success());
+    }
+    let lines = running.run(&["status", "--deployments"]);
+    assert_eq!(lines.matches("\tgood\t").count(), versions.len(), "{lines}");
 }
 
 #[test]
