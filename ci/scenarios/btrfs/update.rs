@@ -2,17 +2,20 @@
 
 use anyhow::Result;
 use surefoot_ci::btrfs::{Snapshots, subvolume};
+use surefoot_ci::edit::Edit;
 use surefoot_probe::Outcome as Done;
 
 use super::machine::{AUTO, Machine, came_up, root, two};
 use crate::Scenario;
-use crate::judge::{actions, text};
+use crate::judge::{actions, same, text};
 use crate::setup::state_partition;
+use crate::slots::judge::{fallback, ran};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("btrfs::state_survives_an_update", state_survives_an_update),
     ("btrfs::etc_of_each_snapshot", etc_of_each_snapshot),
     ("btrfs::rollback_by_snapper", rollback_by_snapper),
+    ("btrfs::rolled_back_by_command", rolled_back_by_command),
 ];
 
 /// The words that boot the first snapshot, as a machine before its update does.
@@ -54,5 +57,26 @@ fn etc_of_each_snapshot(name: &str) -> Result<()> {
 fn rollback_by_snapper(name: &str) -> Result<()> {
     let machine = Machine::new(name, &two()?.rollback(1), &[])?;
     let report = came_up(&machine.boot("1", &format!("{AUTO} probe.read=/etc/hostname"))?, "snapshot-1")?;
-    actions(&report, &[("probe.read=/etc/hostname", text("version-1\n"))])
+    actions(&report, &[("probe.read=/etc/hostname", text("version-1\n"))])?;
+    let machine =
+        Machine::new(&format!("{name}-broken"), &two()?.rollback(1).edit_in(1, Edit::remove("sbin/init")), &[])?;
+    let report = came_up(&machine.boot("1", AUTO)?, "snapshot-2")?;
+    let meant = fallback(&report)?.map(|(name, _)| name);
+    same("what was meant", &meant.as_deref(), &Some("snapshot-1"))
+}
+
+/// The default snapshot is found good, rolled back, and made the next one again, by the system itself. What snapper calls the
+/// default stays what it is.
+fn rolled_back_by_command(name: &str) -> Result<()> {
+    let machine = Machine::new(name, &two()?, &[])?;
+    let commands = |boot: &str, words: &str, snapshot: &str, commands: &[&str]| {
+        let runs: Vec<_> = commands.iter().map(|command| format!("probe.run=\"{command}\"")).collect();
+        let outcome = machine.boot(boot, &format!("{words} surefoot.mount=/tmp:tmpfs {}", runs.join(" ")))?;
+        let report = came_up(&outcome, snapshot)?;
+        commands.iter().try_for_each(|command| ran(&report, command, 0).map(drop))
+    };
+    commands("old", &before(), "snapshot-1", &["/usr/bin/surefoot mark-good"])?;
+    commands("new", AUTO, "snapshot-2", &["/usr/bin/surefoot mark-good", "/usr/bin/surefoot rollback"])?;
+    commands("back", AUTO, "snapshot-1", &["/usr/bin/surefoot set-next snapshot-2"])?;
+    commands("again", AUTO, "snapshot-2", &[])
 }

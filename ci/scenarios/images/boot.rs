@@ -10,7 +10,7 @@ use surefoot_probe::Outcome as Done;
 use super::machine::{Machine, came_up};
 use crate::Scenario;
 use crate::judge::{actions, boot_report, mount, refused, same, text};
-use crate::slots::judge::{failed, fallback};
+use crate::slots::judge::{failed, fallback, passed_over};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("images::hash_tree_appended", |name| appended(name, Package::Cloud612)),
@@ -18,6 +18,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("images::hash_tree_beside", hash_tree_beside),
     ("images::partitions_inside", partitions_inside),
     ("images::not_accepted", not_accepted),
+    ("images::falls_back_to_what_is_accepted", falls_back_to_what_is_accepted),
     ("images::nothing_verifies_it", nothing_verifies_it),
     ("images::newest_is_corrupted", newest_is_corrupted),
     ("images::pinned", pinned),
@@ -64,16 +65,35 @@ fn not_accepted(name: &str) -> Result<()> {
     let other = "0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210";
     let mut machine = Machine::new(name, &images)?;
     machine.files.root_hashes = vec![other.to_owned()];
-    let outcome = machine.boot("1", "")?;
-    refused(
-        &outcome,
-        "no deployment was found that may boot; os_1: nothing verifies it: surefoot.verity=optional boots it insecurely",
-    )
+    for (boot, words) in [("1", ""), ("optional", "surefoot.verity=optional")] {
+        let outcome = machine.boot(boot, words)?;
+        refused(&outcome, "no deployment was found that may boot; os_1: no accepted root hash vouches for it")?;
+    }
+    Ok(())
+}
+
+/// Neither the newest image, whose root hash is not accepted, nor the one before it, whose hash tree is gone, comes up.
+fn falls_back_to_what_is_accepted(name: &str) -> Result<()> {
+    let trees = [tree("1", &[])?, tree("2", &[])?, tree("3", &[])?];
+    let images = Images::new()
+        .appended("images/os_1.raw", &trees[0])
+        .beside("images/os_2.raw", "os_2", &trees[1])
+        .appended("images/os_3.raw", &trees[2])
+        .edit(Edit::remove("images/os_2.verity"));
+    let mut machine = Machine::new(name, &images)?;
+    machine.files.root_hashes.truncate(2);
+    let report = came_up(&machine.boot("1", "")?, "os_1", &machine.files.root_hashes[0])?;
+    let no_tree = "its root hash is accepted, but there is no hash tree: neither a .verity file beside it nor one right \
+                   behind the filesystem";
+    let expected = [("os_3", "no accepted root hash vouches for it"), ("os_2", no_tree)];
+    let expected = expected.map(|(name, why)| (name.to_owned(), why.to_owned())).to_vec();
+    same("what was passed over", &passed_over(&report)?, &expected)
 }
 
 fn nothing_verifies_it(name: &str) -> Result<()> {
     let images = Images::new().plain("images/os_1.raw", &tree("1", &[])?);
-    let machine = Machine::new(name, &images)?;
+    let mut machine = Machine::new(name, &images)?;
+    machine.files.root_hashes.clear();
     let report = machine.boot("1", "surefoot.verity=optional")?.probe()?;
     let boot = boot_report(&report)?;
     let trust = boot.pointer("/deployment/trust").and_then(serde_json::Value::as_str);

@@ -11,12 +11,13 @@ use surefoot_probe::Outcome as Done;
 use super::machine::{Machine, came_up};
 use crate::Scenario;
 use crate::judge::{actions, said, same};
-use crate::slots::judge::{failed, passed_over};
+use crate::slots::judge::{failed, passed_over, ran};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("images::a_try_is_written_down_first", a_try_is_written_down_first),
     ("images::power_cut_leaves_a_spent_try", power_cut_leaves_a_spent_try),
     ("images::new_name_is_taken", new_name_is_taken),
+    ("images::rolled_back_by_command", rolled_back_by_command),
 ];
 
 /// Has the probe list the images.
@@ -69,4 +70,20 @@ fn new_name_is_taken(name: &str) -> Result<()> {
     let why = "its try cannot be written down: cannot rename images/os.v/os_2+2-0.raw to images/os.v/os_2+1-1.raw: File \
                exists (EEXIST)";
     same("what failed", &failed(&outcome.probe()?)?, &vec![("os_2".to_owned(), why.to_owned())])
+}
+
+/// An update is found good, rolled back, and made the next one again, by the system itself.
+fn rolled_back_by_command(name: &str) -> Result<()> {
+    let (old, new) = (tree("1", &[])?, tree("2", &[])?);
+    let images = Images::new().appended("images/os.v/os_1.raw", &old).appended("images/os.v/os_2+2-0.raw", &new);
+    let machine = Machine::new(name, &images)?;
+    let commands = |boot: &str, image: (&str, usize), commands: &[&str]| {
+        let words: Vec<_> = commands.iter().map(|command| format!("probe.run=\"{command}\"")).collect();
+        let outcome = machine.boot(boot, &format!("surefoot.mount=/tmp:tmpfs {}", words.join(" ")))?;
+        let report = came_up(&outcome, image.0, &machine.files.root_hashes[image.1])?;
+        commands.iter().try_for_each(|command| ran(&report, command, 0).map(drop))
+    };
+    commands("update", ("os_2", 1), &["/usr/bin/surefoot mark-good", "/usr/bin/surefoot rollback"])?;
+    commands("back", ("os_1", 0), &["/usr/bin/surefoot set-next os_2"])?;
+    names(&machine, "again", ("os_2", 1), &["os_1.raw", "os_2.raw"]).map(drop)
 }

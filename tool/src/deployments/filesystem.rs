@@ -9,6 +9,7 @@ use deployment::ledger::file::{self as ledger_file, LedgerFile};
 use deployment::tree::{Tree, TreeError};
 use deployment::{FilesystemKind, Name};
 use init::mounted_tree::MountedTree;
+use sys::Errno;
 use sys::errno::Explained;
 use sys::mount::{Attributes, Message};
 
@@ -104,7 +105,12 @@ impl Filesystem {
             return Err(failed(&"it is mounted read-only elsewhere, so that it cannot be written")
                 .advice("Remount it: mount -o remount,rw WHERE."));
         }
-        mount(volume, &path, &place, writable, is_read_only).map_err(|why| failed(&why))?;
+        let mounted = mount(volume, &path, &place, writable, is_read_only).or_else(|why| match why {
+            // Somebody uses it whose mount cannot be seen: a loop device has one of its files.
+            NotMounted::InAnotherMode(_) if !writable => mount(volume, &path, &place, writable, Some(false)),
+            why => Err(why),
+        });
+        mounted.map_err(|why| failed(&why))?;
         let mounted = Mounted(place.clone());
         let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
         let ledger = read_ledger(&tree)
@@ -117,7 +123,28 @@ impl Filesystem {
     }
 }
 
-fn mount(volume: &Volume, path: &Path, place: &Path, writable: bool, is_read_only: Option<bool>) -> Result<(), String> {
+/// Why a filesystem is not mounted.
+enum NotMounted {
+    /// It is in use, and takes writes where this mount would not have it so, or the other way round.
+    InAnotherMode(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl std::fmt::Display for NotMounted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::InAnotherMode(why) | Self::Failed(why)) = self;
+        f.write_str(why)
+    }
+}
+
+fn mount(
+    volume: &Volume,
+    path: &Path,
+    place: &Path,
+    writable: bool,
+    is_read_only: Option<bool>,
+) -> Result<(), NotMounted> {
     let kind = volume.device.filesystem.and_then(FilesystemKind::kernel_name).unwrap_or_default();
     let mut options = Vec::new();
     // A filesystem that is mounted already keeps its mode; a mount of it can still be read-only.
@@ -136,7 +163,8 @@ fn mount(volume: &Volume, path: &Path, place: &Path, writable: bool, is_read_onl
     sys::mount::filesystem(kind, &source, &mut options.into_iter(), attributes, &target, &mut message).map_err(
         |error| {
             let words = if message.is_empty() { String::new() } else { format!(" ({message})") };
-            format!("{}: {}{words}", error.call, Explained(error.errno))
+            let said = format!("{}: {}{words}", error.call, Explained(error.errno));
+            if error.errno == Errno::BUSY { NotMounted::InAnotherMode(said) } else { NotMounted::Failed(said) }
         },
     )
 }

@@ -149,7 +149,7 @@ fn a_hash_tree_tells_its_own_root_hash() {
         assert!(
             root(&accept, "images/os.raw", &files).starts_with("image on ROOT: SYSROOT/images/os.raw[0+8192], hash")
         );
-        let why = "os: nothing verifies it: surefoot.verity=optional boots it insecurely";
+        let why = "os: no accepted root hash vouches for it";
         assert_eq!(found(&accepting(), &files), why);
         // What is told of it counts.
         assert_eq!(found(&accept, &files.file("images/os.roothash", OTHER_HASH)), why);
@@ -186,7 +186,7 @@ fn partitions_in_an_image_are_found_by_the_root_hash() {
 
 #[test]
 fn what_no_accepted_hash_vouches_for_boots_only_where_that_is_allowed() {
-    let optional = format!("surefoot.verity=optional {}", accepting());
+    let (required, optional) = ("surefoot.deployment=auto", "surefoot.deployment=auto surefoot.verity=optional");
     let at = 64 * 512;
     for (content, part) in [
         (filesystem(), "[0+8192], Some(Squashfs)"),
@@ -195,15 +195,18 @@ fn what_no_accepted_hash_vouches_for_boots_only_where_that_is_allowed() {
     ] {
         let tree = Fixture::default().file("images/os.raw", content).file("images/os.roothash", OTHER_HASH);
         let why = "os: nothing verifies it: surefoot.verity=optional boots it insecurely";
+        assert_eq!(found(required, &tree), why);
+        let why = "os: no accepted root hash vouches for it";
         assert_eq!(found(&accepting(), &tree), why);
+        assert_eq!(found(&format!("surefoot.verity=optional {}", accepting()), &tree), why);
         assert_eq!(
             root(&accepting(), "images/os.raw", &tree),
             "refused: no accepted root hash vouches for the image images/os.raw"
         );
         let insecure = "os at images/os.raw: Insecure(Root), tries not counted, ledger of filesystem 0";
-        assert_eq!(found(&optional, &tree), insecure);
+        assert_eq!(found(optional, &tree), insecure);
         let expected = format!("plain image on ROOT: SYSROOT/images/os.raw{part}");
-        assert_eq!(root(&optional, "images/os.raw", &tree), expected);
+        assert_eq!(root(optional, "images/os.raw", &tree), expected);
     }
 }
 
