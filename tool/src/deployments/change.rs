@@ -126,7 +126,7 @@ fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
 fn name(filesystem: &Filesystem, Written { deployment, attributes, .. }: &Written) -> Result<(), String> {
     let Some(place) = deployment.place.as_deref() else { return Ok(()) };
     if deployment.kind == OSTREE {
-        return boot_entry::tell(&filesystem.tree, place, *attributes);
+        return boot_entry::tell(&filesystem.tree, &deployment.directory, place, *attributes);
     }
     let Some((folder, file)) = place.rsplit_once('/') else { return Ok(()) };
     let Some(image) = Pattern::parse(folder).and_then(|pattern| pattern.image(file, ARCHITECTURE)) else {
