@@ -15,7 +15,7 @@ use crate::cache::{self, Key};
 use crate::command::{command, is_root, run};
 use crate::disk::{Disk, Partition, types};
 use crate::edit::Edit;
-use crate::filesystem::{Directory, Filesystem};
+use crate::filesystem::{Directory, Filesystem, Place};
 use crate::fsverity::{self, Algorithm};
 use crate::mounted::Mounted;
 
@@ -79,6 +79,7 @@ const SIGNER: &str = "commits";
 pub struct Sysroot {
     composefs: Composefs,
     filesystem: Filesystem,
+    place: Place,
     bytes: u64,
     steps: Vec<Step>,
     /// Changes, each to the whole sysroot or to the deployment of this number.
@@ -127,6 +128,7 @@ impl Default for Sysroot {
         Self {
             composefs: Composefs::No,
             filesystem: Filesystem::Ext4,
+            place: Place::Top,
             bytes: BYTES,
             steps: Vec::new(),
             edits: Vec::new(),
@@ -144,6 +146,13 @@ impl Sysroot {
     #[must_use]
     pub fn on(mut self, filesystem: Filesystem) -> Self {
         self.filesystem = filesystem;
+        self
+    }
+
+    /// Puts it into a subvolume of a btrfs.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        (self.filesystem, self.place) = (Filesystem::Btrfs, place);
         self
     }
 
@@ -196,6 +205,9 @@ impl Sysroot {
         if self.composefs == Composefs::Signed {
             key = key.text(&public_key()?);
         }
+        if self.place != Place::Top {
+            key = key.text(&format!("{:?}", self.place));
+        }
         for step in &self.steps {
             key = match step {
                 Step::Commit(source) => source.key(key.text("commit")),
@@ -236,7 +248,7 @@ impl Sysroot {
             edit.apply(&top)?;
         }
         let immutable = deployments.iter().map(|deployment| deployment.directory.as_str()).collect();
-        let directory = Directory { top: &top, bytes: self.bytes, label: LABEL, immutable };
+        let directory = Directory { top: &top, bytes: self.bytes, label: LABEL, immutable, place: self.place };
         let image = folder.join("image");
         directory.image(self.filesystem, &image)?;
         if matches!(self.composefs, Composefs::Verity | Composefs::Signed) {
