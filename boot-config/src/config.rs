@@ -228,9 +228,8 @@ impl<'a> Config<'a> {
         self.deployment == Some(DeploymentChoice::Auto)
     }
 
-    /// Whether a word of another program's names a deployment inside a filesystem (`ostree=`, `composefs=`). Of a btrfs that
-    /// is the subvolume that `rootflags=` names, as that program has it; other deployments are looked for from the top.
-    pub fn names_deployment(&self) -> bool {
+    /// Whether a word of another program's names a deployment inside a filesystem.
+    fn names_deployment(&self) -> bool {
         SYSROOTS && (self.ostree.is_some() || !self.composefs.is_empty())
     }
 

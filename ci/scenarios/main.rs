@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         ostree::boot::SCENARIOS,
         ostree::composefs::SCENARIOS,
         ostree::fallback::SCENARIOS,
+        ostree::subvolume::SCENARIOS,
         rauc::SCENARIOS,
         size::SCENARIOS,
         slots::choice::SCENARIOS,

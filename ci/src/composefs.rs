@@ -14,7 +14,7 @@ use composefs::repository::{Repository, RepositoryConfig};
 use crate::cache::{self, Key};
 use crate::disk::{Partition, SYSROOT};
 use crate::edit::Edit;
-use crate::filesystem::{Directory, Filesystem};
+use crate::filesystem::{Directory, Filesystem, Place};
 use crate::fsverity::{self, Algorithm};
 use crate::tree::Tree;
 
@@ -140,7 +140,8 @@ impl Composefs {
             edit.apply(&top)?;
         }
         let image = folder.join("image");
-        Directory { top: &top, bytes: BYTES, label: SYSROOT, immutable: Vec::new() }.image(Filesystem::Ext4, &image)?;
+        Directory { top: &top, bytes: BYTES, label: SYSROOT, immutable: Vec::new(), place: Place::Top }
+            .image(Filesystem::Ext4, &image)?;
         if self.verity {
             let paths = ["composefs/objects", "composefs/meta.json"].map(str::to_owned);
             fsverity::enable(&image, self.algorithm, &paths)?;

@@ -75,6 +75,18 @@ impl Filesystem {
     }
 }
 
+/// Where in a filesystem a directory goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// At the top.
+    #[default]
+    Top,
+    /// In this subvolume of a btrfs, beside one for `home`.
+    Subvolume(&'static str),
+    /// The same, and a mount without options shows it.
+    DefaultSubvolume(&'static str),
+}
+
 /// A directory that becomes a filesystem as it is: with owners, hard links, and everything else.
 #[derive(Clone, Debug)]
 pub struct Directory<'a> {
@@ -86,6 +98,8 @@ pub struct Directory<'a> {
     pub label: &'a str,
     /// Directories that become immutable (chattr(1), `+i`), relative to the top. XFS leaves them mutable.
     pub immutable: Vec<&'a str>,
+    /// Where in the filesystem it goes.
+    pub place: Place,
 }
 
 impl Directory<'_> {
@@ -112,11 +126,27 @@ impl Directory<'_> {
         let mkfs = format!("mkfs.{}", filesystem.name());
         run(command(&mkfs).args(words).args(["-L", self.label]).arg(image))?;
         let mounted = Mounted::new(image, "")?;
-        run(command("cp").arg("--archive").arg(self.top.join(".")).arg(mounted.path()))?;
+        let place = self.make_place(mounted.path())?;
+        run(command("cp").arg("--archive").arg(self.top.join(".")).arg(&place))?;
         for path in self.immutable.iter().filter(|_| filesystem == Filesystem::Btrfs) {
-            run(command("chattr").arg("+i").arg(mounted.path().join(path)))?;
+            run(command("chattr").arg("+i").arg(place.join(path)))?;
         }
         mounted.unmount()
+    }
+
+    /// The directory of the mounted filesystem that it goes to.
+    fn make_place(&self, mounted: &Path) -> Result<PathBuf> {
+        let (Place::Subvolume(name) | Place::DefaultSubvolume(name)) = self.place else {
+            return Ok(mounted.to_owned());
+        };
+        let place = mounted.join(name);
+        for subvolume in [&place, &mounted.join("home")] {
+            run(command("btrfs").args(["subvolume", "create"]).arg(subvolume))?;
+        }
+        if self.place == Place::DefaultSubvolume(name) {
+            run(command("btrfs").args(["subvolume", "set-default"]).arg(&place))?;
+        }
+        Ok(place)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cache::{self, Key};
 use crate::command::{command, run};
 use crate::disk::{self, Disk, Partition, SYSROOT};
 use crate::edit::Edit;
-use crate::filesystem::{Directory, Filesystem};
+use crate::filesystem::{Directory, Filesystem, Place};
 use crate::slots::Image;
 use crate::tree::Tree;
 
@@ -121,7 +121,8 @@ impl Images {
         for edit in &self.edits {
             edit.apply(&top)?;
         }
-        Directory { top: &top, bytes: BYTES, label: SYSROOT, immutable: Vec::new() }.image(Filesystem::Ext4, image)
+        Directory { top: &top, bytes: BYTES, label: SYSROOT, immutable: Vec::new(), place: Place::Top }
+            .image(Filesystem::Ext4, image)
     }
 }
 

@@ -2,7 +2,11 @@
 
 use core::fmt;
 
+mod below;
+
 use crate::read::ReadError;
+
+pub use below::Below;
 
 /// A directory with all that is below it: the top of a mounted filesystem, or the initramfs.
 ///
@@ -31,8 +35,9 @@ pub trait Tree {
     /// the beginning of `digest`; gives its length, which tells SHA-256 from SHA-512.
     fn verity_digest(&self, path: &str, digest: &mut [u8; 64]) -> Result<usize, TreeError>;
 
-    /// Where the default subvolume of a btrfs lies below its top, empty if it is the top itself (btrfs-subvolume(8)).
-    fn default_subvolume<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b str, TreeError>;
+    /// Where the subvolume of a btrfs that has this number lies below its top, empty if it is the top itself; without a
+    /// number, the default one (btrfs-subvolume(8)).
+    fn subvolume<'b>(&self, number: Option<u64>, buffer: &'b mut [u8]) -> Result<&'b str, TreeError>;
 
     /// Whether a btrfs subvolume is marked read-only; [`TreeError::WrongKind`] for what is not the top of one.
     fn is_read_only_subvolume(&self, path: &str) -> Result<bool, TreeError>;

@@ -86,12 +86,11 @@ impl Tree for MountedTree {
         Ok(found.bytes.len())
     }
 
-    fn default_subvolume<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
+    fn subvolume<'b>(&self, number: Option<u64>, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
         let room = buffer.len();
         let top = file::open_readable_directory_beneath(self.as_fd(), ".").map_err(explain)?;
-        let path = sys::btrfs::default_subvolume(top.as_fd())
-            .and_then(|id| sys::btrfs::subvolume_path(top.as_fd(), id))
-            .map_err(explain)?;
+        let number = number.map_or_else(|| sys::btrfs::default_subvolume(top.as_fd()), Ok);
+        let path = number.and_then(|number| sys::btrfs::subvolume_path(top.as_fd(), number)).map_err(explain)?;
         let place = buffer.get_mut(..path.len()).ok_or(TreeError::TooLong(room))?;
         place.copy_from_slice(path.as_bytes());
         core::str::from_utf8(place).map_err(|_| TreeError::NoText)

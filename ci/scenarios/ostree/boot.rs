@@ -31,7 +31,7 @@ fn one() -> Result<Sysroot> {
 }
 
 /// `TARGET: mode, and the directory of the filesystem that is mounted there`.
-fn binds(report: &Report, machine: &Machine, number: usize, expected: &[&str]) -> Result<()> {
+pub(super) fn binds(report: &Report, machine: &Machine, number: usize, expected: &[&str]) -> Result<()> {
     let directory = &machine.deployment(number)?.directory;
     for line in expected {
         let mut words = line.split(' ');

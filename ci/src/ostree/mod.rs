@@ -15,7 +15,7 @@ use crate::cache::{self, Key};
 use crate::command::{command, is_root, run};
 use crate::disk::{Disk, Partition, SYSROOT};
 use crate::edit::Edit;
-use crate::filesystem::{Directory, Filesystem};
+use crate::filesystem::{Directory, Filesystem, Place};
 use crate::fsverity::{self, Algorithm};
 use crate::mounted::Mounted;
 
@@ -77,6 +77,7 @@ const SIGNER: &str = "commits";
 pub struct Sysroot {
     composefs: Composefs,
     filesystem: Filesystem,
+    place: Place,
     bytes: u64,
     steps: Vec<Step>,
     /// Changes, each to the whole sysroot or to the deployment of this number.
@@ -125,6 +126,7 @@ impl Default for Sysroot {
         Self {
             composefs: Composefs::No,
             filesystem: Filesystem::Ext4,
+            place: Place::Top,
             bytes: BYTES,
             steps: Vec::new(),
             edits: Vec::new(),
@@ -142,6 +144,13 @@ impl Sysroot {
     #[must_use]
     pub fn on(mut self, filesystem: Filesystem) -> Self {
         self.filesystem = filesystem;
+        self
+    }
+
+    /// Puts it into a subvolume of a btrfs.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        (self.filesystem, self.place) = (Filesystem::Btrfs, place);
         self
     }
 
@@ -194,6 +203,9 @@ impl Sysroot {
         if self.composefs == Composefs::Signed {
             key = key.text(&public_key()?);
         }
+        if self.place != Place::Top {
+            key = key.text(&format!("{:?}", self.place));
+        }
         for step in &self.steps {
             key = match step {
                 Step::Commit(source) => source.key(key.text("commit")),
@@ -234,7 +246,7 @@ impl Sysroot {
             edit.apply(&top)?;
         }
         let immutable = deployments.iter().map(|deployment| deployment.directory.as_str()).collect();
-        let directory = Directory { top: &top, bytes: self.bytes, label: SYSROOT, immutable };
+        let directory = Directory { top: &top, bytes: self.bytes, label: SYSROOT, immutable, place: self.place };
         let image = folder.join("image");
         directory.image(self.filesystem, &image)?;
         if matches!(self.composefs, Composefs::Verity | Composefs::Signed) {

@@ -13,16 +13,18 @@ use boot_config::Config;
 use boot_config::policy::VerityPolicy;
 use overlay::MountOptions;
 
-use super::sysroot::{Finder, Offer, SysrootKind};
+use super::sysroot::{Finder, Offer, SysrootKind, View};
 use super::{Insecurity, Kind, Look, Trust};
 use crate::crc32::Crc32;
 use crate::filesystem::FilesystemKind;
 use crate::snapper::Snapshot;
 use crate::tree::{Tree, TreeError};
-use layout::{Path, Unfit, join, read_only};
+use layout::{Unfit, join, read_only};
+
+pub use layout::Path;
 
 /// Subvolumes of a btrfs.
-pub(super) const BTRFS: SysrootKind = SysrootKind { kind: Kind(NAME), find, root: root::root };
+pub(super) const BTRFS: SysrootKind = SysrootKind { kind: Kind(NAME), view: View::Top, find, root: root::root };
 
 /// How the kind is called, also in `surefoot.deployment=btrfs:SUBVOLUME`.
 const NAME: &str = "btrfs";
@@ -51,29 +53,21 @@ fn find(look: &Look<'_>, finder: &mut Finder<'_>) {
 
 /// Offers what `rootflags=` names, the default subvolume, and the snapshots, newest first.
 fn all(look: &Look<'_>, finder: &mut Finder<'_>) {
-    let named = match subvolume_option(look.config) {
-        Ok(named) => named,
-        Err(number) => {
-            finder.pass_over("rootflags=subvolid=", format_args!("{number} is no path: give rootflags=subvol=PATH"));
-            None
-        }
-    };
-    if let Some(path) = named {
+    let [named, default] = [Meant::by_option(look.config), Some(Meant::Default)].map(|meant| {
+        let meant = meant?;
+        meant.path(look.tree).map_err(|why| finder.pass_over(meant.shown(), format_args!("{why}"))).ok()
+    });
+    let [named, default] = [named.as_deref(), default.as_deref()];
+    // A sysroot has kinds of its own, which take the same option.
+    if let Some(path) = named.filter(|path| read_only(look.tree, path) != Err(Unfit::Sysroot)) {
         offer_named(look, finder, path);
     }
-    let mut buffer = [0; layout::MAX_PATH];
-    let default = match look.tree.default_subvolume(&mut buffer) {
-        Ok(path) => Some(path),
-        Err(why) => {
-            finder.pass_over("default subvolume", format_args!("cannot tell which one it is: {why}"));
-            None
-        }
-    };
     if let Some(path) = default.filter(|path| named != Some(*path)) {
         match read_only(look.tree, path) {
             Ok(_) => offer(finder, path, false),
             // Of a filesystem that holds no root it is the top.
             Err(Unfit::NoRoot) if path.is_empty() => {}
+            Err(Unfit::Sysroot) => {}
             Err(why) => finder.pass_over(path, format_args!("{why}")),
         }
         if look.config.verity == VerityPolicy::Required {
@@ -104,21 +98,65 @@ fn all(look: &Look<'_>, finder: &mut Finder<'_>) {
     }
 }
 
-/// The subvolume that `rootflags=subvol=` names, without the slashes around it; the last one counts. An error is a
-/// `subvolid=` that no path is known of.
-fn subvolume_option<'a>(config: &Config<'a>) -> Result<Option<&'a str>, &'a str> {
-    let Ok(options) = MountOptions::parse(config.root.options.iter().copied()) else { return Ok(None) };
-    let mut named = Ok(None);
-    for option in &options.filesystem {
-        match (option.name, option.value) {
-            ("subvol", Some(path)) => named = Ok(Some(path.trim_matches('/'))),
-            // The top has this number, and none is taken for it.
-            ("subvolid", Some("0" | "5")) if named == Ok(None) => named = Ok(Some("")),
-            ("subvolid", Some(number)) if named == Ok(None) => named = Err(number),
-            _ => {}
+/// The directory that a mount of the filesystem shows: of a btrfs, the subvolume that `rootflags=` names, else the default
+/// one; of another filesystem its top. `None` if there is no such subvolume, which `note` is told of.
+#[inline(never)]
+pub(super) fn mounted(look: &Look<'_>, note: &mut dyn FnMut(&str, fmt::Arguments<'_>)) -> Option<Path> {
+    if look.device.filesystem != Some(FilesystemKind::Btrfs) {
+        return Some(Path::new());
+    }
+    let meant = Meant::by_option(look.config).unwrap_or(Meant::Default);
+    let path = meant.path(look.tree).and_then(|path| layout::check_subvolume(look.tree, &path).map(|_| path));
+    path.map_err(|why| note(meant.shown(), format_args!("{why}"))).ok()
+}
+
+/// How a subvolume is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meant<'a> {
+    /// By its path, without the slashes around it.
+    Path(&'a str),
+    /// By its number.
+    Number(&'a str),
+    /// It is the default.
+    Default,
+}
+
+impl<'a> Meant<'a> {
+    /// What `rootflags=` names; of a path and a number the path counts, and the last one.
+    fn by_option(config: &Config<'a>) -> Option<Self> {
+        let mut meant = None;
+        for option in &MountOptions::parse(config.root.options.iter().copied()).ok()?.filesystem {
+            match (option.name, option.value, meant) {
+                ("subvol", Some(path), _) => meant = Some(Self::Path(path.trim_matches('/'))),
+                (_, _, Some(Self::Path(_))) => {}
+                // The top has this number, and none is taken for it.
+                ("subvolid", Some("0"), _) => meant = Some(Self::Number("5")),
+                ("subvolid", Some(number), _) => meant = Some(Self::Number(number)),
+                _ => {}
+            }
+        }
+        meant
+    }
+
+    /// Its path from the top, which need not lead to a subvolume.
+    fn path(self, tree: &dyn Tree) -> Result<Path, Unfit> {
+        let number = match self {
+            Self::Path(path) => return join(format_args!("{path}")).map_err(Unfit::Unseen),
+            Self::Number(number) => Some(number.parse().map_err(|_| Unfit::Unplaced(TreeError::Missing))?),
+            Self::Default => None,
+        };
+        let mut buffer = [0; layout::MAX_PATH];
+        let path = tree.subvolume(number, &mut buffer).map_err(Unfit::Unplaced)?;
+        join(format_args!("{path}")).map_err(Unfit::Unseen)
+    }
+
+    const fn shown(self) -> &'a str {
+        match self {
+            Self::Path(path) => path,
+            Self::Number(_) => "rootflags=subvolid=",
+            Self::Default => "default subvolume",
         }
     }
-    named
 }
 
 /// The highest number of a snapshot that is lower than `limit`.

@@ -23,7 +23,7 @@ use heapless::{String, Vec};
 use overlay::MountFlags;
 use verity::Digest;
 
-use super::sysroot::{Finder, MAX_PLACE, Offer, SysrootKind};
+use super::sysroot::{Finder, MAX_PLACE, Offer, SysrootKind, View};
 use super::{Insecurity, Kind, Look, Part, Place, Recipe, Refused, TreeSource, Trust};
 use crate::composefs::SetupRoot;
 use crate::composefs::repository::{self, MAX_METADATA, METADATA, Metadata, OBJECTS};
@@ -49,7 +49,7 @@ const MAX_SETTINGS: usize = 4096;
 const MAX_UNNAMED: usize = 8;
 
 /// The kind.
-pub(super) const KIND: SysrootKind = SysrootKind { kind: Kind(WORD), find, root };
+pub(super) const KIND: SysrootKind = SysrootKind { kind: Kind(WORD), view: View::Mounted, find, root };
 
 /// A path on the physical root. That of an object or a directory of state has 160 bytes at the most.
 type Path = String<MAX_PLACE, u8>;

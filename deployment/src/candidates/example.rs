@@ -5,11 +5,11 @@ use core::fmt::Write as _;
 use heapless::String;
 use overlay::MountFlags;
 
-use super::sysroot::{Finder, MAX_PLACE, Offer, SysrootKind};
+use super::sysroot::{Finder, MAX_PLACE, Offer, SysrootKind, View};
 use super::{Insecurity, Kind, Look, Part, Place, Recipe, Refused, TreeSource, Trust};
 
 /// Plain folders.
-pub(super) const FOLDER: SysrootKind = SysrootKind { kind: KIND, find, root };
+pub(super) const FOLDER: SysrootKind = SysrootKind { kind: KIND, view: View::Top, find, root };
 
 const KIND: Kind = Kind("folder");
 

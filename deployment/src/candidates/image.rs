@@ -20,14 +20,14 @@ use boot_config::policy::VerityPolicy;
 use heapless::String;
 
 use super::recipe::{Extent, Part, Place, Recipe, Refused};
-use super::sysroot::{Counters, Finder, Offer, SysrootKind};
+use super::sysroot::{Counters, Finder, Offer, SysrootKind, View};
 use super::{Insecurity, Kind, Look, TreeSource, Trust};
 use crate::tree::{Tree, TreeError};
 use crate::vpick::{ARCHITECTURE, FileName, MAX_PATH, Pattern, compare_versions, path_after_try};
 use content::{Content, Range, Verity, content};
 
 /// Image files.
-pub(super) const IMAGE: SysrootKind = SysrootKind { kind: Kind(NAME), find, root };
+pub(super) const IMAGE: SysrootKind = SysrootKind { kind: Kind(NAME), view: View::Top, find, root };
 
 /// How the kind is called, also in `surefoot.deployment=image:PATH`.
 const NAME: &str = "image";

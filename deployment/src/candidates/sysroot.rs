@@ -18,7 +18,7 @@ use crate::filesystem::FilesystemKind;
 use crate::gpt::MAX_PRIORITY;
 use crate::ledger::Entry;
 use crate::ledger::file::LedgerFile;
-use crate::tree::Tree;
+use crate::tree::{Below, Tree};
 
 /// Most filesystems that are looked into: none where no kind of deployment lies in one.
 pub const MAX_SYSROOTS: usize = if SYSROOT_KINDS.is_empty() { 0 } else { 8 };
@@ -37,6 +37,8 @@ pub struct TreeSource {
     pub device: Name,
     /// What kind of filesystem it is.
     pub filesystem: Option<FilesystemKind>,
+    /// The directory there that its kind looks at, by its view; empty for all of the filesystem.
+    pub directory: btrfs::Path,
     /// What its kind knows the deployment by: a path, or a digest.
     pub place: String<MAX_PLACE, u8>,
 }
@@ -45,10 +47,21 @@ pub struct TreeSource {
 pub struct SysrootKind {
     /// How it is shown, and named in `surefoot.deployment=KIND:NAME`.
     pub kind: Kind,
+    /// What it looks at.
+    pub view: View,
     /// Adds the deployments of this kind, best first.
     pub find: fn(&Look<'_>, &mut Finder<'_>),
     /// Says what makes up the root of one of them.
     pub root: fn(&TreeSource, &Look<'_>, &mut dyn Recipe) -> Result<(), Refused>,
+}
+
+/// What of a filesystem a kind looks at. The two are the same but for btrfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// All of it, from its top.
+    Top,
+    /// What a mount shows: the subvolume that `rootflags=` names, else the default one.
+    Mounted,
 }
 
 /// Every kind, the preferred one first.
@@ -67,7 +80,7 @@ const ALL: &[SysrootKind] = &[
 pub struct Look<'l> {
     /// What is asked for.
     pub config: &'l Config<'l>,
-    /// The filesystem.
+    /// The filesystem; to a kind, its view of it.
     pub tree: &'l dyn Tree,
     /// The initramfs, which is trusted.
     pub initramfs: &'l dyn Tree,
@@ -169,23 +182,40 @@ pub fn look_into(
     candidates: &mut Candidates,
     note: &mut dyn FnMut(&str, fmt::Arguments<'_>),
 ) {
+    let mounted = btrfs::mounted(look, &mut |what, why| {
+        // Where any may boot, the btrfs kind tells what is not there.
+        let is_asked_for = |kind: &SysrootKind| kind.view == View::Mounted && look.config.named(kind.kind.0).is_some();
+        if look.config.deployment.is_none() || SYSROOT_KINDS.iter().any(is_asked_for) {
+            note(what, why);
+        }
+    });
     for (index, kind) in SYSROOT_KINDS.iter().enumerate() {
         let order = Order { kind: u8::try_from(index).unwrap_or(u8::MAX).saturating_add(2), sysroot, index: 0 };
-        look_for(kind, look, order, ledger, candidates, note);
+        let directory = match kind.view {
+            View::Top => "",
+            View::Mounted => match &mounted {
+                Some(directory) => directory,
+                None => continue,
+            },
+        };
+        look_for(kind, look, directory, order, ledger, candidates, note);
     }
     rank::sort(candidates);
 }
 
-/// Adds the deployments of one kind; `order` is that of the first one.
+/// Adds the deployments of one kind, which looks at a directory; `order` is that of the first one.
 pub(super) fn look_for(
     kind: &SysrootKind,
     look: &Look<'_>,
+    directory: &str,
     order: Order,
     ledger: &LedgerFile,
     candidates: &mut Candidates,
     note: &mut dyn FnMut(&str, fmt::Arguments<'_>),
 ) {
-    (kind.find)(look, &mut Finder { look, kind: kind.kind, ledger, candidates, order, note });
+    let tree = Below { tree: look.tree, directory };
+    let look = &Look { tree: &tree, ..*look };
+    (kind.find)(look, &mut Finder { look, kind: kind.kind, directory, ledger, candidates, order, note });
 }
 
 /// A deployment that was found.
@@ -218,6 +248,7 @@ impl Counters {
 pub struct Finder<'f> {
     look: &'f Look<'f>,
     kind: Kind,
+    directory: &'f str,
     ledger: &'f LedgerFile,
     candidates: &'f mut Candidates,
     order: Order,
@@ -233,7 +264,7 @@ impl Finder<'_> {
             let why = "nothing verifies it: surefoot.verity=optional boots it insecurely";
             return (self.note)(&name, format_args!("{why}"));
         }
-        let Ok(place) = String::try_from(offer.place) else {
+        let (Ok(place), Ok(directory)) = (String::try_from(offer.place), self.directory.try_into()) else {
             return (self.note)(&name, format_args!("its path is longer than MAX_PLACE allows, {MAX_PLACE} bytes"));
         };
         let record = self.record(&name, offer);
@@ -241,8 +272,8 @@ impl Finder<'_> {
             (self.note)(&name, format_args!("{why}"));
         }
         let DeviceSource { device, filesystem } = self.look.device;
-        let source = TreeSource { sysroot: self.order.sysroot, device: device.clone(), filesystem: *filesystem, place };
-        let root = RootSource::Tree(source);
+        let (sysroot, device, filesystem) = (self.order.sysroot, device.clone(), *filesystem);
+        let root = RootSource::Tree(TreeSource { sysroot, device, filesystem, directory, place });
         let order = if offer.named { Order { kind: 0, ..self.order } } else { self.order };
         let candidate =
             Candidate { name, kind: self.kind, root, usr: None, trust: offer.trust, record: Some(record), order };

@@ -17,6 +17,7 @@ use crate::table::{Partition, PartitionTable};
 
 mod folders;
 mod slots;
+mod views;
 
 const ROOT_HASH: &str = "0123456789abcdef0011223344556677fedcba98765432108899aabbccddeeff";
 const ROOT_DATA: &str = "01234567-89ab-cdef-0011-223344556677";

@@ -21,7 +21,7 @@ pub(crate) struct Fixture {
     nodes: BTreeMap<String, Node>,
     default_subvolume: Option<String>,
     modified: BTreeMap<String, u64>,
-    /// The paths of subvolumes, with whether they are marked read-only.
+    /// The paths of subvolumes, with whether they are marked read-only. Their numbers are 256 and so on, in this order.
     subvolumes: BTreeMap<String, bool>,
 }
 
@@ -172,8 +172,15 @@ impl Tree for Fixture {
         }
     }
 
-    fn default_subvolume<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
-        let path = self.default_subvolume.as_ref().ok_or(TreeError::Unsupported)?;
+    fn subvolume<'b>(&self, number: Option<u64>, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
+        let path = match number {
+            None => self.default_subvolume.as_ref().ok_or(TreeError::Unsupported)?,
+            Some(5) => "",
+            Some(number) => {
+                let found = (256..).zip(self.subvolumes.keys()).find(|(known, _)| *known == number);
+                found.map(|(_, path)| path).ok_or(TreeError::Missing)?
+            }
+        };
         Ok(core::str::from_utf8(fill(buffer, path.as_bytes())?).unwrap())
     }
 
@@ -214,7 +221,9 @@ fn it_behaves_as_a_mounted_filesystem_does() {
     assert_eq!(tree.read_link("a/l", &mut buffer), Ok("b"));
     assert_eq!(tree.verity_digest("a/v", &mut [0; 64]), Ok(32));
     assert_eq!(tree.verity_digest("a/b", &mut [0; 64]), Err(TreeError::Unsupported));
-    assert_eq!((tree.default_subvolume(&mut buffer), tree.is_read_only_subvolume("s")), (Ok("s"), Ok(true)));
+    assert_eq!((tree.subvolume(None, &mut buffer), tree.is_read_only_subvolume("s")), (Ok("s"), Ok(true)));
+    assert_eq!(tree.subvolume(Some(256), &mut buffer), Ok("s"));
+    assert_eq!(tree.subvolume(Some(257), &mut buffer), Err(TreeError::Missing));
     assert_eq!(tree.is_read_only_subvolume("a"), Err(TreeError::WrongKind));
     assert!(tree.has_directory("a") && !tree.has_directory("d") && !tree.has_directory("gone"));
     assert_eq!(["a", "s"].map(|path| tree.status(path).unwrap().modified), [7, 0]);

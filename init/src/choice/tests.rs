@@ -21,6 +21,7 @@ fn found(name: &str, (priority, tries, good): (u8, u8, bool), index: u32) -> Can
             sysroot: 0,
             device: Name::try_from("vda2").unwrap(),
             filesystem: None,
+            directory: "".try_into().unwrap(),
             place: name.try_into().unwrap(),
         }),
         record: Some(Record {

@@ -33,7 +33,8 @@ impl Folder {
     /// Writes a change down that is about the image at `place`.
     fn change(&self, place: &str, change: Change) -> Result<(), String> {
         let place = heapless::String::try_from(place).unwrap();
-        let source = TreeSource { sysroot: 0, device: "vda1".try_into().unwrap(), filesystem: None, place };
+        let (device, directory) = ("vda1".try_into().unwrap(), "".try_into().unwrap());
+        let source = TreeSource { sysroot: 0, device, filesystem: None, directory, place };
         let candidate = Candidate { kind: Kind("image"), root: RootSource::Tree(source), ..Candidate::nothing() };
         let tree = MountedTree::open(&self.0).unwrap();
         write_down(&Keeper::FileName(0), Some(&candidate), &[], change, &[Some(tree)]).map_err(|why| why.to_string())

@@ -198,7 +198,7 @@ impl<'a> Builder<'_, 'a> {
             self.make_directory(directory, layer::PRIVATE)?;
         }
         let device = Device::Block(source.device.clone());
-        if source.filesystem == Some(FilesystemKind::Btrfs) && !self.config.names_deployment() {
+        if source.filesystem == Some(FilesystemKind::Btrfs) {
             self.load_module("btrfs", true)?;
             return self.subvolume(device, text::path("/"), layer::STATE_FLAGS, &place);
         }

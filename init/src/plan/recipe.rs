@@ -5,6 +5,7 @@ use core::fmt;
 use deployment::candidates::recipe::{Extent, MAX_ROOM};
 use deployment::candidates::sysroot::kind_of;
 use deployment::candidates::{Base, Look, Part, Place, Recipe, Refused, TreeSource, Trust};
+use deployment::tree::Below;
 use heapless::Vec;
 use overlay::layers::{UPPER, WORK};
 use overlay::mount_options::MountFlags;
@@ -35,7 +36,8 @@ pub(super) fn root(
 ) -> Result<Provided, Reason> {
     let kind = kind_of(builder.candidate).ok_or_else(|| reason!("its kind is unknown to this version"))?;
     let mut parts = Parts { builder, source, root, memory: None, provided: Provided::new(), room: None, refusal: None };
-    match (kind.root)(source, look, &mut parts) {
+    let tree = Below { tree: look.tree, directory: &source.directory };
+    match (kind.root)(source, &Look { tree: &tree, ..*look }, &mut parts) {
         Ok(()) => Ok(parts.provided),
         Err(Refused) => Err(parts.refusal.unwrap_or_default()),
     }
@@ -94,7 +96,8 @@ impl<'a> Parts<'_, '_, 'a> {
     /// The path of the initramfs that a place is at.
     fn path(&mut self, Place { base, path }: Place<'_>) -> Result<Path, Reason> {
         let top = match base {
-            Base::Sysroot => sysroot(self.source.sysroot),
+            Base::Sysroot if self.source.directory.is_empty() => sysroot(self.source.sysroot),
+            Base::Sysroot => below(&sysroot(self.source.sysroot), &self.source.directory),
             Base::Root => text::path(self.root),
             Base::Run => text::path("/run"),
             Base::Memory => self.memory()?,

@@ -3,7 +3,7 @@
 
 use deployment::gpt::Attributes;
 use deployment::ostree::{BootEntry, BootLink};
-use deployment::tree::Tree;
+use deployment::tree::{Below, Tree};
 use init::ledger::rename;
 use init::mounted_tree::MountedTree;
 
@@ -13,9 +13,16 @@ const MAX_LINK: usize = 255;
 /// What the names of boot entries end in.
 const SUFFIX: &str = ".conf";
 
-/// Renames the boot entries of the deployment at `place` that count tries. Where `/boot` is another filesystem there are
-/// none.
-pub(super) fn tell(tree: &MountedTree, place: &str, attributes: Attributes) -> Result<(), String> {
+/// Renames the boot entries of the deployment at `place` of the sysroot in `directory` that count tries. Where `/boot` is
+/// another filesystem there are none.
+pub(super) fn tell(
+    filesystem: &MountedTree,
+    directory: &str,
+    place: &str,
+    attributes: Attributes,
+) -> Result<(), String> {
+    let tree: &dyn Tree = &Below { tree: filesystem, directory };
+    let from_top = |path: String| if directory.is_empty() { path } else { format!("{directory}/{path}") };
     let Some(folder) = entries(tree) else { return Ok(()) };
     let mut names = Vec::new();
     // A folder that cannot be listed holds nothing for us.
@@ -27,7 +34,8 @@ pub(super) fn tell(tree: &MountedTree, place: &str, attributes: Attributes) -> R
         let path = format!("{folder}/{name}");
         let Some(new) = renamed(&name, attributes).filter(|new| *new != name) else { continue };
         if boots(tree, &path, &name, place) {
-            rename(tree, &path, &format!("{folder}/{new}")).map_err(|why| why.to_string())?;
+            let new = from_top(format!("{folder}/{new}"));
+            rename(filesystem, &from_top(path), &new).map_err(|why| why.to_string())?;
         }
     }
     Ok(())
@@ -125,16 +133,19 @@ mod tests {
 
     #[test]
     fn only_the_entry_of_the_deployment_is_renamed() {
-        let folder = tempfile::tempdir().unwrap();
-        let [_, second] = sysroot(folder.path());
-        symlink("boot.1.0", folder.path().join("ostree/boot.1")).unwrap();
-        let tree = MountedTree::open(folder.path().to_str().unwrap()).unwrap();
-        let good = Attributes::default().with_priority(1).with_successful(true);
-        tell(&tree, &second, good).unwrap();
-        assert_eq!(names(folder.path()), ["ostree-1+3-0.conf", "ostree-2.conf"]);
-        tell(&tree, "ostree/deploy/debian/deploy/other", good).unwrap();
-        assert_eq!(names(folder.path()).len(), 2);
-        assert_eq!(names(folder.path())[0], "ostree-1+3-0.conf");
+        for directory in ["", "root"] {
+            let folder = tempfile::tempdir().unwrap();
+            let top = folder.path().join(directory);
+            let [_, second] = sysroot(&top);
+            symlink("boot.1.0", top.join("ostree/boot.1")).unwrap();
+            let tree = MountedTree::open(folder.path().to_str().unwrap()).unwrap();
+            let good = Attributes::default().with_priority(1).with_successful(true);
+            tell(&tree, directory, &second, good).unwrap();
+            assert_eq!(names(&top), ["ostree-1+3-0.conf", "ostree-2.conf"]);
+            tell(&tree, directory, "ostree/deploy/debian/deploy/other", good).unwrap();
+            assert_eq!(names(&top).len(), 2);
+            assert_eq!(names(&top)[0], "ostree-1+3-0.conf");
+        }
     }
 
     #[test]
@@ -142,9 +153,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [first, _] = sysroot(folder.path());
         let tree = MountedTree::open(folder.path().to_str().unwrap()).unwrap();
-        tell(&tree, &first, Attributes::default()).unwrap();
+        tell(&tree, "", &first, Attributes::default()).unwrap();
         assert_eq!(names(folder.path()), ["ostree-1+3-0.conf", "ostree-2+3-0.conf"]);
         let empty = tempfile::tempdir().unwrap();
-        tell(&MountedTree::open(empty.path().to_str().unwrap()).unwrap(), &first, Attributes::default()).unwrap();
+        tell(&MountedTree::open(empty.path().to_str().unwrap()).unwrap(), "", &first, Attributes::default()).unwrap();
     }
 }

@@ -33,8 +33,6 @@ pub(crate) struct Volume {
     /// The device by its kernel name, and what is on it.
     pub(super) device: DeviceSource,
     pub(super) content: Content,
-    /// The options that say which subvolume of a btrfs is meant.
-    pub(super) subvolume: Vec<String>,
 }
 
 /// One that is mounted.
@@ -57,11 +55,8 @@ impl Volume {
         let found = disks.facts().devices().first().and_then(|device| device.filesystem.as_ref());
         let kind = found.map(|filesystem| filesystem.kind).filter(|kind| may_hold_deployments(*kind));
         let device = kind.and(Name::try_from(name).ok());
-        Ok(device.map(|device| Self {
-            device: DeviceSource { device, filesystem: kind },
-            content: Content::Node(path),
-            subvolume: Vec::new(),
-        }))
+        Ok(device
+            .map(|device| Self { device: DeviceSource { device, filesystem: kind }, content: Content::Node(path) }))
     }
 
     /// The block device or the image that it is on.
@@ -153,7 +148,7 @@ fn mount(
         options.extend(NO_REPLAY.iter().find(|(known, _)| *known == kind).map(|(_, option)| *option));
     }
     if kind == "btrfs" {
-        options.extend(volume.subvolume.iter().map(String::as_str));
+        options.push("subvol=/");
     }
     let careful = [Attributes::NO_SUID, Attributes::NO_DEVICES, Attributes::NO_EXECUTION];
     let mode = if writable { Attributes::NONE } else { Attributes::READ_ONLY };

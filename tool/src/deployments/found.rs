@@ -22,6 +22,9 @@ pub(crate) struct Deployment {
     pub(crate) device: String,
     /// Where it lies in the filesystem there; null where it is the filesystem.
     pub(crate) place: Option<String>,
+    /// The directory of the filesystem that the place is in; empty where that is its top.
+    #[serde(skip)]
+    pub(super) directory: String,
     /// What keeps its ledger: `table`, `file` or `name`.
     pub(crate) keeper: String,
     #[serde(flatten)]
@@ -55,6 +58,7 @@ impl Deployment {
             kind: deployment::candidates::Kind::SLOT.0.to_owned(),
             device: device.to_owned(),
             place: None,
+            directory: String::new(),
             keeper: "table".to_owned(),
             standing: slot.standing,
             counted: true,
@@ -81,6 +85,7 @@ impl Deployment {
             kind: candidate.kind.to_string(),
             device: source.device.to_string(),
             place: Some(source.place.to_string()),
+            directory: source.directory.to_string(),
             keeper: keeper_name(&record.keeper).to_owned(),
             standing: attributes.into(),
             counted: record.counted || is_named && ledger.is_in_use(),
@@ -99,6 +104,7 @@ impl Deployment {
             kind: reported.kind.clone(),
             device: reported.device.clone().unwrap_or_default(),
             place: reported.place.clone(),
+            directory: String::new(),
             keeper: ledger.keeper.clone(),
             standing: ledger.standing,
             counted: ledger.counted,

@@ -54,11 +54,8 @@ impl Machine {
         report: Option<&BootReport>,
         access: Access,
     ) -> Result<Option<Self>, Error> {
-        let mut volumes = volumes::find(options, report)?;
+        let volumes = volumes::find(options, report)?;
         let command_line = options.command_line();
-        for volume in &mut volumes {
-            volume.subvolume = command_line.subvolume_options();
-        }
         let slots = match options.path(report) {
             Some(path) => match options.open_with(report, &path, access) {
                 // A disk may well hold no slots, but something else.

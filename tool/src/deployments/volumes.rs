@@ -41,11 +41,7 @@ fn on_disk(path: &Path) -> Vec<Volume> {
             return Volume::on_device(&name).ok().flatten();
         }
         let content = Content::Part(path.to_owned(), partition.map_or(0, |partition| partition.start), device.size);
-        Some(Volume {
-            device: DeviceSource { device: device.name.clone(), filesystem: Some(kind) },
-            content,
-            subvolume: Vec::new(),
-        })
+        Some(Volume { device: DeviceSource { device: device.name.clone(), filesystem: Some(kind) }, content })
     });
     usable.take(MAX_SYSROOTS).collect()
 }

@@ -38,17 +38,6 @@ impl CommandLine {
         known.or_else(|| Config::parse(Sources { cmdline: ANY_KIND, ..Sources::default() }).ok())
     }
 
-    /// The mount options that say which subvolume of a btrfs deployments are looked for in, as PID 1 has it.
-    pub(crate) fn subvolume_options(&self) -> Vec<String> {
-        match self.parse().filter(Config::names_deployment) {
-            Some(config) => {
-                let words = config.root.options.iter().flat_map(|options| options.split(','));
-                words.filter(|word| word.starts_with("subvol")).map(str::to_owned).collect()
-            }
-            None => vec!["subvol=/".to_owned()],
-        }
-    }
-
     fn parse(&self) -> Option<Config<'_>> {
         let sources = Sources { drop_ins: "", bootconfig: &self.bootconfig, cmdline: &self.cmdline };
         Config::parse(sources).ok()

@@ -133,6 +133,7 @@ fn ostree() -> Candidate {
             sysroot: 0,
             device: Name::try_from("vdd").unwrap(),
             filesystem: Some(FilesystemKind::Ext4),
+            directory: "".try_into().unwrap(),
             place: String::from("ostree/deploy/debian/deploy/1.0").as_str().try_into().unwrap(),
         }),
         record: Some(Record {

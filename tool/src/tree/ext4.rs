@@ -123,7 +123,7 @@ impl Tree for Ext4Tree {
         Err(TreeError::Unknown)
     }
 
-    fn default_subvolume<'b>(&self, _: &'b mut [u8]) -> Result<&'b str, TreeError> {
+    fn subvolume<'b>(&self, _: Option<u64>, _: &'b mut [u8]) -> Result<&'b str, TreeError> {
         Err(TreeError::Unsupported)
     }
 

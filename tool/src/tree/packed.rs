@@ -106,7 +106,7 @@ impl Tree for PackedTree<'_> {
         Err(TreeError::Unsupported)
     }
 
-    fn default_subvolume<'b>(&self, _: &'b mut [u8]) -> Result<&'b str, TreeError> {
+    fn subvolume<'b>(&self, _: Option<u64>, _: &'b mut [u8]) -> Result<&'b str, TreeError> {
         Err(TreeError::Unsupported)
     }
 

@@ -58,6 +58,22 @@ fn subvolumes_are_mounted_from_one_device() {
     assert_eq!(verdict(&text), "would boot subvolume-top and start /sbin/init\n", "{text}");
 }
 
+/// As of a mount: what `rootflags=` names, else the default.
+#[test]
+fn a_sysroot_may_lie_in_a_subvolume() {
+    let machine = Machine::subvolume(|top| ostree(top, &[1, 2]));
+    for words in ["", "rootflags=subvol=root", "rootflags=subvolid=256"] {
+        let cmdline = format!("{ANY} {words}");
+        let text = machine.run(&["explain", "--look-inside", "--cmdline", &cmdline]);
+        assert_eq!(verdict(&text), "would boot debian-020202020202.0 and start /sbin/init\n", "{text}");
+        assert!(text.contains("/run/surefoot/sysroot/0/root/ostree/deploy/debian/var"), "{text}");
+    }
+    let text = machine.run(&["explain", "--look-inside", "--cmdline", &format!("{ANY} rootflags=subvol=/")]);
+    let why =
+        "cannot boot the subvolume /: it holds no operating system: neither usr, nor etc/os-release, nor sbin/init";
+    assert!(verdict(&text).contains(why), "{text}");
+}
+
 #[test]
 fn a_crafted_link_is_not_followed() {
     let machine = Machine::ext4(|top| {

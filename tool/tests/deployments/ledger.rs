@@ -12,6 +12,7 @@ const SECOND: &str = "debian-020202020202.0";
 fn each_filesystem(test: impl Fn(&Machine)) {
     test(&Machine::ext4(|top| ostree(top, &[1, 2])));
     test(&Machine::btrfs(|top| ostree(top, &[1, 2])));
+    test(&Machine::subvolume(|top| ostree(top, &[1, 2])));
 }
 
 #[test]

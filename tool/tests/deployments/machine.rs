@@ -82,6 +82,23 @@ impl Machine {
         Self::new("btrfs.img", 128 * MIB, fill, &["/usr/sbin/mkfs.btrfs", "-q", "-f", "--rootdir"])
     }
 
+    /// With a btrfs whose default subvolume `root` is filled by `fill`.
+    pub fn subvolume(fill: impl FnOnce(&Path)) -> Self {
+        let machine = Self::btrfs(|_| ());
+        let (source, mounted) = (machine.path("source"), machine.path("mounted"));
+        fs::create_dir_all(&source).unwrap();
+        fs::create_dir_all(&mounted).unwrap();
+        fill(&source);
+        let root = mounted.join("root");
+        run(Command::new("mount").args(["-o", "loop"]).args([&machine.image_path(), &mounted]));
+        run(Command::new("btrfs").args(["subvolume", "create"]).arg(&root));
+        run(Command::new("cp").arg("--archive").args([&source.join("."), &root]));
+        run(Command::new("btrfs").args(["subvolume", "set-default"]).arg(&root));
+        run(Command::new("umount").arg(&mounted));
+        machine.wait_until_detached();
+        machine
+    }
+
     fn new(image: &'static str, size: u64, fill: impl FnOnce(&Path), make: &[&str]) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "this test attaches loop devices: run it as root");
         let machine = Self { folder: TempDir::new().unwrap(), image };

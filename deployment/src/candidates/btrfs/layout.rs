@@ -9,7 +9,7 @@ use crate::tree::{FileKind, Tree, TreeError};
 /// The longest path that is looked at, in bytes.
 pub(super) const MAX_PATH: usize = 255;
 /// A path below the top of the filesystem, without a slash at its beginning.
-pub(super) type Path = String<MAX_PATH, u8>;
+pub type Path = String<MAX_PATH, u8>;
 
 /// The folder of snapshots in the subvolume that they are made of.
 pub(super) const SNAPSHOTS: &str = ".snapshots";
@@ -21,6 +21,8 @@ const FOLDERS: [&str; 3] = ["@/.snapshots", SNAPSHOTS, FLAT_SNAPSHOTS];
 const SNAPSHOT: &str = "snapshot";
 /// Any of these makes a directory one that may be a root.
 const MARKS: [&str; 3] = ["usr", "etc/os-release", "sbin/init"];
+/// Any of these directories makes one that is none a sysroot of ostree or composefs.
+const SYSROOTS: [&str; 2] = ["ostree", "composefs"];
 
 /// A path of parts. One that is longer than its room is an error.
 pub(super) fn join<const N: usize>(parts: fmt::Arguments<'_>) -> Result<String<N, u8>, TreeError> {
@@ -64,17 +66,27 @@ pub(super) fn is_writable(tree: &dyn Tree, path: &str) -> bool {
     tree.is_read_only_subvolume(path) == Ok(false)
 }
 
-/// Whether a subvolume that may be a root is marked read-only.
-pub(super) fn read_only(tree: &dyn Tree, path: &str) -> Result<bool, Unfit> {
+/// Checks that there is a subvolume at a path, and gives whether it is marked read-only.
+pub(super) fn check_subvolume(tree: &dyn Tree, path: &str) -> Result<bool, Unfit> {
     if tree.status(path).map_err(Unfit::Unseen)?.kind == FileKind::Link {
         return Err(Unfit::Unseen(TreeError::Link));
     }
-    let read_only = tree.is_read_only_subvolume(path).map_err(|why| match why {
+    tree.is_read_only_subvolume(path).map_err(|why| match why {
         TreeError::WrongKind => Unfit::NoSubvolume,
         why => Unfit::Unseen(why),
-    })?;
+    })
+}
+
+/// Whether a subvolume that may be a root is marked read-only.
+pub(super) fn read_only(tree: &dyn Tree, path: &str) -> Result<bool, Unfit> {
+    let read_only = check_subvolume(tree, path)?;
     let has = |mark: &&str| below(path, mark).is_ok_and(|mark| tree.status(&mark).is_ok());
-    if MARKS.iter().any(has) { Ok(read_only) } else { Err(Unfit::NoRoot) }
+    let is_sysroot = |name: &&str| below(path, name).is_ok_and(|name| tree.has_directory(&name));
+    match (MARKS.iter().any(has), SYSROOTS.iter().any(is_sysroot)) {
+        (true, _) => Ok(read_only),
+        (false, true) => Err(Unfit::Sysroot),
+        (false, false) => Err(Unfit::NoRoot),
+    }
 }
 
 /// Why what is at a path is no root.
@@ -82,18 +94,26 @@ pub(super) fn read_only(tree: &dyn Tree, path: &str) -> Result<bool, Unfit> {
 pub(super) enum Unfit {
     /// It cannot be seen.
     Unseen(TreeError),
+    /// It cannot be told where it lies.
+    Unplaced(TreeError),
     /// It is something else.
     NoSubvolume,
     /// It holds something else.
     NoRoot,
+    /// It holds deployments of another kind.
+    Sysroot,
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unseen(why) => write!(f, "there is no such subvolume: {why}"),
+            Self::Unplaced(why) => write!(f, "it cannot be told where it lies: {why}"),
             Self::NoSubvolume => f.write_str("it is no subvolume"),
             Self::NoRoot => f.write_str("it holds no operating system: neither usr, nor etc/os-release, nor sbin/init"),
+            Self::Sysroot => {
+                f.write_str("it holds deployments of ostree or composefs, and no operating system of its own")
+            }
         }
     }
 }

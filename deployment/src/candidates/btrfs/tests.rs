@@ -87,8 +87,16 @@ fn what_rootflags_name_comes_first_and_once() {
     let elsewhere = "\ngone: there is no such subvolume: there is nothing by that name";
     assert!(names(&gone, &suse()).ends_with(elsewhere), "{}", names(&gone, &suse()));
     assert!(names(&format!("{AUTO} rootflags=subvolid=5"), &suse()).starts_with("subvolume-top at , named\n"));
-    let by_number = names(&format!("{AUTO} rootflags=subvolid=259"), &suse());
-    assert!(by_number.ends_with("rootflags=subvolid=: 259 is no path: give rootflags=subvol=PATH"), "{by_number}");
+    let by_number = names(&format!("{AUTO} rootflags=subvolid=260"), &suse());
+    assert!(by_number.starts_with("snapshot-2 at @/.snapshots/2/snapshot, named\n"), "{by_number}");
+    for number in ["9999", "x"] {
+        let by_number = names(&format!("{AUTO} rootflags=subvolid={number}"), &suse());
+        let gone = "\nrootflags=subvolid=: it cannot be told where it lies: there is nothing by that name";
+        assert!(by_number.ends_with(gone), "{by_number}");
+    }
+    // Where both are given it is for the kernel to find that they differ; the path counts.
+    let both = format!("{AUTO} rootflags=subvolid=260,subvol=@/.snapshots/10/snapshot,subvolid=260");
+    assert!(names(&both, &suse()).starts_with("snapshot-10 at @/.snapshots/10/snapshot, named\n"));
 }
 
 #[test]
@@ -158,7 +166,7 @@ fn a_filesystem_without_roots_has_no_candidates() {
     let data = Fixture::default().subvolume("data", false).default_is("data");
     let why = "data: it holds no operating system: neither usr, nor etc/os-release, nor sbin/init";
     assert_eq!(names(AUTO, &data), why);
-    let why = "default subvolume: cannot tell which one it is: the filesystem does not have that turned on";
+    let why = "default subvolume: it cannot be told where it lies: the filesystem does not have that turned on";
     assert_eq!(names(AUTO, &Fixture::default()), why);
 }
 

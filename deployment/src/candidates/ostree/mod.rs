@@ -18,13 +18,13 @@ use heapless::String;
 
 use self::list::{Found, List};
 use super::name::of_text;
-use super::sysroot::{Counters, Finder, MAX_PLACE, Offer, SysrootKind};
+use super::sysroot::{Counters, Finder, MAX_PLACE, Offer, SysrootKind, View};
 use super::{Insecurity, Kind, Look, Trust};
 use crate::ostree::prepare_root::Check;
 use crate::tree::Tree;
 
 /// Deployments of ostree.
-pub(super) const OSTREE: SysrootKind = SysrootKind { kind: KIND, find, root: root::root };
+pub(super) const OSTREE: SysrootKind = SysrootKind { kind: KIND, view: View::Mounted, find, root: root::root };
 
 const KIND: Kind = Kind("ostree");
 /// Where all of ostree lies in a sysroot.

@@ -32,6 +32,7 @@ impl Recorder {
             sysroot: 0,
             device: look.device.device.clone(),
             filesystem: look.device.filesystem,
+            directory: heapless::String::new(),
             place: heapless::String::try_from(place).unwrap(),
         };
         let mut recorder = Self::default();
@@ -85,7 +86,7 @@ pub(crate) fn found(kind: &SysrootKind, look: &Look<'_>, ledger: &LedgerFile) ->
     let mut lines = Vec::new();
     let mut note = |what: &str, why: fmt::Arguments<'_>| lines.push(format!("{what}: {why}"));
     let order = Order { kind: 2, sysroot: 0, index: 0 };
-    look_for(kind, look, order, ledger, &mut candidates, &mut note);
+    look_for(kind, look, "", order, ledger, &mut candidates, &mut note);
     rank::sort(&mut candidates);
     candidates
         .iter()

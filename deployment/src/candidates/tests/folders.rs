@@ -152,6 +152,7 @@ fn the_root_of_a_folder_is_that_folder_and_no_link_to_one() {
             sysroot: 0,
             device: device.device.clone(),
             filesystem: device.filesystem,
+            directory: heapless::String::new(),
             place: heapless::String::try_from(place).unwrap(),
         };
         let mut parts = Parts::default();

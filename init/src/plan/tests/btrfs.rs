@@ -44,7 +44,7 @@ impl Tree for Directories {
         Err(TreeError::Unsupported)
     }
 
-    fn default_subvolume<'b>(&self, _: &'b mut [u8]) -> Result<&'b str, TreeError> {
+    fn subvolume<'b>(&self, _: Option<u64>, _: &'b mut [u8]) -> Result<&'b str, TreeError> {
         Ok("@/.snapshots/7/snapshot")
     }
 

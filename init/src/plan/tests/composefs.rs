@@ -14,10 +14,11 @@ use crate::mounted_tree::MountedTree;
 const META: &str = r#"{"version":1,"algorithm":"fsverity-sha256-12"}"#;
 const DIGEST: &str = "8b7df143d91c716ecfa5fc1730022f6b421b05cedee8fd52b1fc65a96030ad52";
 
-/// A directory whose files all have fs-verity, which the filesystem of a test need not have.
-struct Verified(MountedTree);
+/// A directory whose files all have fs-verity and whose folders are all subvolumes, which the filesystem of a test need not
+/// have.
+pub(super) struct Features(pub(super) MountedTree);
 
-impl Tree for Verified {
+impl Tree for Features {
     fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], TreeError> {
         self.0.read(path, buffer)
     }
@@ -42,12 +43,12 @@ impl Tree for Verified {
         self.0.status(path).map(|_| 32)
     }
 
-    fn default_subvolume<'b>(&self, _: &'b mut [u8]) -> Result<&'b str, TreeError> {
-        Err(TreeError::Unsupported)
+    fn subvolume<'b>(&self, _: Option<u64>, _: &'b mut [u8]) -> Result<&'b str, TreeError> {
+        Ok("")
     }
 
-    fn is_read_only_subvolume(&self, _: &str) -> Result<bool, TreeError> {
-        Err(TreeError::Unsupported)
+    fn is_read_only_subvolume(&self, path: &str) -> Result<bool, TreeError> {
+        self.0.status(path).map(|_| false)
     }
 }
 
@@ -78,7 +79,7 @@ fn explain(cmdline: &str, settings: &str) -> String {
     let scratch = tempfile::tempdir().unwrap();
     write(scratch.path(), settings);
     let open = |name| MountedTree::open(scratch.path().join(name).to_str().unwrap()).unwrap();
-    let (tree, initramfs) = (Verified(open("sysroot")), open("initramfs"));
+    let (tree, initramfs) = (Features(open("sysroot")), open("initramfs"));
     let cmdline = format!("composefs={DIGEST} {cmdline}");
     let config = Config::parse(Sources { cmdline: &cmdline, ..Sources::default() }).unwrap();
     let mut selection = select(&config, &machine(&DISK)).unwrap();

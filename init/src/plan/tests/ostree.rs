@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use deployment::candidates::{self, Look};
 use deployment::ledger::file::LedgerFile;
 
+use super::composefs::Features;
 use super::*;
 use crate::mounted_tree::MountedTree;
 
@@ -46,17 +47,19 @@ fn sysroot(top: &Path) {
     symlink("boot.1.0", top.join("ostree/boot.1")).unwrap();
 }
 
-/// Everything that the boot would do with this `prepare-root.conf` in the initramfs.
-fn explain_ostree(name: &str, cmdline: &str, conf: &str) -> String {
+/// Everything that the boot would do with this `prepare-root.conf` in the initramfs. The sysroot is an ext4 or, where
+/// `subvolume` is not empty, that of a btrfs.
+fn explain_ostree(name: &str, subvolume: &str, cmdline: &str, conf: &str) -> String {
     let folder = Folder::new(name);
     let (top, initramfs) = (folder.0.join("sysroot"), folder.0.join("initramfs"));
-    sysroot(&top);
+    sysroot(&top.join(subvolume));
     fs::create_dir_all(initramfs.join("etc/ostree")).unwrap();
     fs::write(initramfs.join("etc/ostree/prepare-root.conf"), conf).unwrap();
     let open = |path: &Path| MountedTree::open(path.to_str().unwrap()).unwrap();
-    let (tree, initramfs) = (open(&top), open(&initramfs));
+    let (tree, initramfs) = (Features(open(&top)), open(&initramfs));
 
-    let root = ("vda", 1, PartitionType::Root, "01234567-89ab-cdef-0011-223344556677", "root", FilesystemKind::Ext4);
+    let kind = if subvolume.is_empty() { FilesystemKind::Ext4 } else { FilesystemKind::Btrfs };
+    let root = ("vda", 1, PartitionType::Root, "01234567-89ab-cdef-0011-223344556677", "root", kind);
     let config = Config::parse(Sources { cmdline, ..Sources::default() }).unwrap();
     let mut selection = select(&config, &machine(&[root])).unwrap();
     let device = selection.sysroots[0].clone();
@@ -67,13 +70,13 @@ fn explain_ostree(name: &str, cmdline: &str, conf: &str) -> String {
 }
 
 macro_rules! golden_ostree {
-    ($($name:ident: $cmdline:expr, $conf:expr;)*) => {
+    ($($name:ident: $subvolume:expr, $cmdline:expr, $conf:expr;)*) => {
         $(
             #[test]
             fn $name() {
                 let cmdline = format!("surefoot.verity=optional {}", $cmdline);
                 insta::with_settings!({ description => cmdline.clone(), omit_expression => true }, {
-                    insta::assert_snapshot!(explain_ostree(stringify!($name), &cmdline, $conf));
+                    insta::assert_snapshot!(explain_ostree(stringify!($name), $subvolume, &cmdline, $conf));
                 });
             }
         )*
@@ -81,10 +84,11 @@ macro_rules! golden_ostree {
 }
 
 golden_ostree! {
-    a_plain_root_of_ostree: format!("root=/dev/vda1 rw ostree=/ostree/boot.1/debian/{KERNEL}/0"), "[sysroot]\nreadonly=true\n";
-    a_composefs_of_ostree: "surefoot.deployment=auto", "[composefs]\nenabled=verity\n";
-    all_of_ostree_transient: "surefoot.deployment=auto",
+    a_plain_root_of_ostree: "", format!("root=/dev/vda1 rw ostree=/ostree/boot.1/debian/{KERNEL}/0"), "[sysroot]\nreadonly=true\n";
+    a_composefs_of_ostree: "", "surefoot.deployment=auto", "[composefs]\nenabled=verity\n";
+    all_of_ostree_transient: "", "surefoot.deployment=auto",
         "[composefs]\nenabled=yes\n[root]\ntransient=true\n[etc]\ntransient=true\n";
-    layers_of_ones_own_over_ostree: "surefoot.deployment=auto rw surefoot.etc=tmpfs surefoot.var=tmpfs", "";
-    a_deployment_of_ostree_that_is_not_there: "surefoot.deployment=ostree:other", "";
+    layers_of_ones_own_over_ostree: "", "surefoot.deployment=auto rw surefoot.etc=tmpfs surefoot.var=tmpfs", "";
+    a_deployment_of_ostree_that_is_not_there: "", "surefoot.deployment=ostree:other", "";
+    a_sysroot_of_ostree_in_a_subvolume: "root", "root=/dev/vda1 rootflags=subvol=root rw surefoot.deployment=auto", "[composefs]\nenabled=maybe\n";
 }
