@@ -95,7 +95,7 @@ impl Machine {
         run(Command::new("cp").arg("--archive").args([&source.join("."), &root]));
         run(Command::new("btrfs").args(["subvolume", "set-default"]).arg(&root));
         run(Command::new("umount").arg(&mounted));
-        machine.wait_until_detached();
+        wait_until_detached(machine.folder.path());
         machine
     }
 
