@@ -41,7 +41,7 @@ pub(crate) struct Machine {
     sought: Vec<Deployment>,
     command_line: CommandLine,
     /// Why filesystems were not looked into, if that would have been worth something.
-    pub(crate) refused: Option<Error>,
+    pub(crate) refused: Vec<Error>,
     /// What keeps others from changing the ledgers. They go when everything is unmounted.
     _locks: Vec<Medium>,
 }
@@ -54,7 +54,7 @@ impl Machine {
         report: Option<&BootReport>,
         access: Access,
     ) -> Result<Option<Self>, Error> {
-        let mut volumes = volumes::find(options, report)?;
+        let (mut volumes, refused) = volumes::find(options, report);
         let command_line = options.command_line();
         for volume in &mut volumes {
             volume.subvolume = command_line.subvolume_options();
@@ -68,7 +68,7 @@ impl Machine {
             None => None,
         };
         if slots.is_none() && volumes.is_empty() {
-            return Ok(None);
+            return refused.into_iter().next().map_or(Ok(None), Err);
         }
         // What is read from here on is what is changed.
         let locks = if access == Access::Read { Vec::new() } else { lock(&volumes, slots.as_ref())? };
@@ -78,7 +78,7 @@ impl Machine {
             deployments: Vec::new(),
             sought: report.and_then(|report| Deployment::of_running(&report.deployment)).into_iter().collect(),
             command_line,
-            refused: None,
+            refused,
             _locks: locks,
         };
         if !volumes.is_empty() {
@@ -89,18 +89,24 @@ impl Machine {
         Ok(Some(machine))
     }
 
-    /// Mounts the filesystems. Where that is refused there are only slots; without any it is an error.
+    /// Mounts the filesystems. Where all of them are refused there are only slots; without any it is an error.
     fn mount(&mut self, volumes: &[filesystem::Volume]) -> Result<(), Error> {
         let shown: Vec<_> = volumes.iter().map(filesystem::Volume::shown).collect();
-        let opened = mounts::enter_namespace("cannot look for deployments in", &shown.join(", "))
-            .map_err(|why| why.advice("Run it as root."))
-            .and_then(|()| volumes.iter().map(|volume| Filesystem::open(volume, Access::Read)).collect());
-        match opened {
-            Ok(filesystems) => self.filesystems = filesystems,
-            Err(why) if self.slots.is_none() => return Err(why),
-            Err(why) => self.refused = Some(why),
+        let entered = mounts::enter_namespace("cannot look for deployments in", &shown.join(", "));
+        if let Err(why) = entered {
+            self.refused.push(why.advice("Run it as root."));
+        } else {
+            for volume in volumes {
+                match Filesystem::open(volume, Access::Read) {
+                    Ok(filesystem) => self.filesystems.push(filesystem),
+                    Err(why) => self.refused.push(why),
+                }
+            }
         }
-        Ok(())
+        if self.slots.is_some() || !self.filesystems.is_empty() {
+            return Ok(());
+        }
+        self.refused.drain(..).next().map_or(Ok(()), Err)
     }
 
     /// Lists them anew.

@@ -71,16 +71,17 @@ pub(crate) fn mark_good(args: &MarkGoodArgs) -> Result<(), Error> {
         };
     };
     let target = match (&args.name, machine.running()) {
-        (Some(wanted), _) => machine.find(wanted)?,
+        (Some(wanted), _) => find(&mut machine, wanted)?,
         (None, Some(running)) => running,
         (None, None) => {
             let Some(report) = report.filter(|_| args.disk.disk.is_none()) else {
                 return Err(Error::usage("cannot mark", "the running deployment", "it is not known with --disk")
                     .advice("Name the deployment, or give the running one by --running."));
             };
-            return machine.refused.take().map_or_else(|| nothing_to_mark(&report), Err);
+            return machine.refused.drain(..).next().map_or_else(|| nothing_to_mark(&report), Err);
         }
     };
+    machine.refused.drain(..).for_each(|why| why.warn());
     check_holds_something("cannot mark good", &machine, target)?;
     let target = machine.change(target, ledger::mark_good)?;
     output::print(format!("{} is good: {}\n", called(&machine, target), standing(&machine, target)))
@@ -119,7 +120,7 @@ pub(crate) fn set_next(args: &SetNextArgs) -> Result<(), Error> {
 pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
     let mut machine = open(&args.disk)?;
     let Some(running) = machine.running() else {
-        machine.refused.take().map_or(Ok(()), Err)?;
+        machine.refused.drain(..).next().map_or(Ok(()), Err)?;
         let what =
             if machine.has_others() { "the running deployment is not known" } else { "the running slot is not known" };
         return Err(Error::usage("cannot roll back", machine.place(), what)
@@ -131,6 +132,7 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
             found.accepted != Some(false) && slot(&machine, home).is_none_or(|slot| check_usable(slot).is_ok())
         })
     };
+    machine.refused.iter().for_each(Error::warn);
     let entries: Vec<_> = machine.entries().into_iter().filter(usable).collect();
     let target = ledger::previous_good(&entries, u32::try_from(running).ok());
     let target = target.and_then(|target| usize::try_from(target).ok()).ok_or_else(|| {
@@ -156,9 +158,15 @@ fn open(options: &DiskOptions) -> Result<Machine, Error> {
     Machine::open(options, report.as_ref(), Access::Write)?.ok_or_else(nothing)
 }
 
-/// The deployment that is called so. Where filesystems could not be looked into, that is why it is not found.
+/// The deployment that is called so. What could not be looked into is said: it may be there, and it is not changed.
 fn find(machine: &mut Machine, wanted: &str) -> Result<usize, Error> {
-    machine.find(wanted).map_err(|why| machine.refused.take().unwrap_or(why))
+    match machine.find(wanted) {
+        Err(_) if !machine.has_others() && !machine.refused.is_empty() => Err(machine.refused.remove(0)),
+        found => {
+            machine.refused.drain(..).for_each(|why| why.warn());
+            found
+        }
+    }
 }
 
 fn nothing() -> Error {

@@ -137,6 +137,22 @@ fn the_running_one_is_found_among_many() {
 }
 
 #[test]
+fn a_filesystem_that_is_gone_does_not_keep_the_others_from_being_changed() {
+    let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
+    running.report_edited(|report| {
+        let mut gone = report["deployments"][1].clone();
+        gone["device"] = "gone1".into();
+        report["deployments"].as_array_mut().unwrap().push(gone);
+    });
+    let warning = "surefoot: warning: cannot read disk image /dev/gone1: No such file or directory\n";
+    assert_eq!(running.run(&["mark-good"]), format!("{SECOND} is good: priority 1, good\n{warning}"));
+    assert_eq!(running.run(&["set-next", FIRST]), format!("{FIRST} is next: priority 2, 3 tries left\n{warning}"));
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(lines.contains(&format!("{FIRST}\tostree\tDEVICE\t2\t3\tuntested\tnext\n")), "{lines}");
+    assert!(lines.ends_with(warning), "{lines}");
+}
+
+#[test]
 fn a_running_one_that_is_gone_is_no_reason_to_do_nothing() {
     let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
     running.report_edited(|report| report["deployment"]["name"] = "debian-030303030303.0".into());
