@@ -6,6 +6,8 @@ mod filesystem;
 mod found;
 mod volumes;
 
+use std::cmp::Reverse;
+
 use boot_config::Config;
 use boot_config::policy::{DeploymentChoice, VerityPolicy};
 use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing};
@@ -304,10 +306,15 @@ pub(crate) fn reported(report: &BootReport) -> Vec<Deployment> {
     let mut all: Vec<_> = report.deployments.iter().filter_map(Deployment::of_report).collect();
     for found in &mut all {
         let running = &report.deployment;
-        found.running = found.name == running.name && found.kind == running.kind;
+        found.running = found.name == running.name
+            && found.kind == running.kind
+            && running.device.as_deref().unwrap_or_default() == found.device;
     }
     let barred = |found: &Deployment| found.counted && !deployment::gpt::Attributes::from(found.standing).may_boot();
-    if let Some(next) = all.iter_mut().filter(|found| !barred(found)).max_by_key(|found| found.standing.priority) {
+    // The first one of the same priority is the better one.
+    if let Some(next) =
+        all.iter_mut().filter(|found| !barred(found)).min_by_key(|found| Reverse(found.standing.priority))
+    {
         next.next = true;
     }
     all
