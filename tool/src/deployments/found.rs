@@ -30,7 +30,8 @@ pub(crate) struct Deployment {
     pub(crate) counted: bool,
     /// `good`, `untested`, `spent`, `bad` or `empty`.
     pub(crate) state: State,
-    /// Whether the running command line accepts its root hash; null where no list of root hashes is known or it has none.
+    /// Whether the running command line takes it for verified, by its root hash or its digest; null where that does not ask
+    /// for it or is not known, and for ostree, of which the initramfs tells.
     pub(crate) accepted: Option<bool>,
     /// Whether the system runs from it.
     pub(crate) running: bool,

@@ -10,7 +10,8 @@ use std::cmp::Reverse;
 
 use boot_config::Config;
 use boot_config::policy::{DeploymentChoice, VerityPolicy};
-use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing};
+use deployment::Candidate;
+use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing, Trust};
 use deployment::tree::Tree;
 use deployment::vpick::path_after_try;
 use init::mounted_tree::MountedTree;
@@ -22,6 +23,9 @@ use crate::status::report::{self, BootReport};
 use filesystem::Filesystem;
 
 pub(crate) use found::Deployment;
+
+/// The kind of deployment that has boot entries, and what verifies it in the initramfs.
+const OSTREE: &str = "ostree";
 
 /// Where a deployment's ledger is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,14 +126,7 @@ impl Machine {
             }
         }
         let candidates = self.candidates(true);
-        for candidate in &candidates {
-            let RootSource::Tree(source) = &candidate.root else { continue };
-            let number = usize::from(source.sysroot);
-            let Some(filesystem) = self.filesystems.get(number) else { continue };
-            all.extend(
-                Deployment::of_candidate(candidate, &filesystem.ledger).map(|found| (found, Home::Filesystem(number))),
-            );
-        }
+        all.extend(candidates.iter().filter_map(|candidate| self.in_filesystem(candidate)));
         let is_listed = |sought: &Deployment| all.iter().any(|(found, _)| found.is_same(sought));
         let missing: Vec<_> = self.sought.iter().filter(|sought| !is_listed(sought)).collect();
         all.extend(missing.into_iter().filter_map(|sought| self.look_for(sought)));
@@ -149,8 +146,8 @@ impl Machine {
         }
     }
 
-    /// The candidates in the filesystems, by the code of PID 1. Whether they can be trusted depends on what is in the
-    /// initramfs, which is not there any more: they are listed in any case. With `all`, those that the command line does
+    /// The candidates in the filesystems, by the code of PID 1. They are listed whether the command line accepts them or
+    /// not; for some that depends on what is in the initramfs, which is not there any more. With `all`, those that the command line does
     /// not choose from as well.
     fn candidates(&self, all: bool) -> Candidates {
         let mut found = Candidates::new();
@@ -198,17 +195,33 @@ impl Machine {
             config.deployment = Some(DeploymentChoice::Named { kind: &sought.kind, name });
             let mut found = Candidates::new();
             self.look(&config, number, &mut found);
-            let found = found.iter().filter_map(|candidate| Deployment::of_candidate(candidate, &filesystem.ledger));
-            let is_it = |found: &Deployment| found.is_same(sought) && found.place.as_deref() == Some(place);
-            found.into_iter().find(is_it).map(|found| (found, Home::Filesystem(number)))
+            let found = found.iter().filter_map(|candidate| self.in_filesystem(candidate));
+            found.into_iter().find(|(found, _)| found.is_same(sought) && found.place.as_deref() == Some(place))
         })
+    }
+
+    /// The candidate as it is listed, if it lies in a filesystem.
+    fn in_filesystem(&self, candidate: &Candidate) -> Option<(Deployment, Home)> {
+        let RootSource::Tree(source) = &candidate.root else { return None };
+        let number = usize::from(source.sysroot);
+        let found = Deployment::of_candidate(candidate, &self.filesystems.get(number)?.ledger)?;
+        Some((Deployment { accepted: self.accepts(candidate), ..found }, Home::Filesystem(number)))
+    }
+
+    /// Whether the command line takes a candidate for verified, where it asks for that. What verifies ostree's is in the
+    /// initramfs.
+    fn accepts(&self, candidate: &Candidate) -> Option<bool> {
+        let config = self.command_line.parsed_or_any()?;
+        let is_asked = config.verity == VerityPolicy::Required && candidate.kind.0 != OSTREE;
+        is_asked.then_some(candidate.trust == Trust::Verified)
     }
 
     /// Tells which one the next boot takes: the first one by the order of PID 1.
     fn find_next(&mut self) {
         let candidates = self.candidates(false);
-        let bootable = |candidate: &&deployment::Candidate| {
+        let bootable = |candidate: &&Candidate| {
             candidate.record.as_ref().is_none_or(|record| record.standing == Standing::Bootable)
+                && self.accepts(candidate) != Some(false)
         };
         let first = candidates.iter().find(bootable);
         for (found, _) in &mut self.deployments {

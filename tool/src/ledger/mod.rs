@@ -145,10 +145,15 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
 fn make_next(machine: &mut Machine, target: usize, tries: u8) -> Result<(), Error> {
     check_holds_something("cannot boot", machine, target)?;
     let target = machine.change(target, |entries, number| ledger::set_next(entries, number, tries))?;
-    if let (Some(context), Some((_, Home::Slot(number)))) = (&machine.slots, machine.deployments.get(target)) {
-        warn_unless_accepted(context, *number);
+    match (&machine.slots, machine.deployments.get(target)) {
+        (Some(context), Some((_, Home::Slot(number)))) => warn_unless_accepted(context, *number),
+        (_, Some((found, _))) if found.accepted == Some(false) => anstream::eprintln!(
+            "surefoot: warning: the running command line does not accept {}: it asks for a verified root, and no root hash \
+             or digest in it vouches for this one; the boot would pass it over",
+            found.shown()
+        ),
+        _ => warn_unless_chosen(machine, target),
     }
-    warn_unless_chosen(machine, target);
     output::print(format!("{} is next: {}\n", called(machine, target), standing(machine, target)))
 }
 

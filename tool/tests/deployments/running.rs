@@ -153,6 +153,23 @@ fn a_filesystem_that_is_gone_does_not_keep_the_others_from_being_changed() {
 }
 
 #[test]
+fn what_nothing_vouches_for_is_not_next_where_it_must_be_verified() {
+    let running = Running::new(Machine::ext4(|top| images(top, &["1", "2"])), None);
+    let words = format!("surefoot.deployment=auto surefoot.roothash={}", "01".repeat(32));
+    fs::write(running.machine.path("cmdline"), words).unwrap();
+    let said = running.run(&["set-next", "app_2"]);
+    let expected = "app_2 is next: priority 2, 3 tries left\n\
+                    surefoot: warning: the running command line does not accept app_2: it asks for a verified root, and no \
+                    root hash or digest in it vouches for this one; the boot would pass it over\n";
+    assert_eq!(said, expected);
+    let status = running.run(&["status"]);
+    let expected = "  app_2  image on DEVICE           3 tries left, root hash not accepted, priority 2\n";
+    assert!(status.contains(expected), "{status}");
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(!lines.contains("\tnext\n"), "{lines}");
+}
+
+#[test]
 fn a_running_one_that_is_gone_is_no_reason_to_do_nothing() {
     let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
     running.report_edited(|report| report["deployment"]["name"] = "debian-030303030303.0".into());
