@@ -18,7 +18,7 @@ use init::mounted_tree::MountedTree;
 
 use crate::error::Error;
 use crate::mounts;
-use crate::slots::{self, Access, CommandLine, Context, DiskOptions, Medium};
+use crate::slots::{self, Access, CommandLine, Context, DiskOptions, Medium, SlotDisk};
 use crate::status::report::{self, BootReport};
 use filesystem::Filesystem;
 
@@ -46,7 +46,7 @@ pub(crate) struct Machine {
     /// The ones that must be found, even where there are more than a list holds.
     sought: Vec<Deployment>,
     command_line: CommandLine,
-    /// Why filesystems were not looked into, if that would have been worth something.
+    /// Why filesystems were not looked into and slots not read, if that would have been worth something.
     pub(crate) refused: Vec<Error>,
     /// What keeps others from changing the ledgers. They go when everything is unmounted.
     _locks: Vec<Medium>,
@@ -60,7 +60,7 @@ impl Machine {
         report: Option<&BootReport>,
         access: Access,
     ) -> Result<Option<Self>, Error> {
-        let (mut volumes, refused) = volumes::find(options, report);
+        let (mut volumes, mut refused) = volumes::find(options, report);
         let command_line = options.command_line();
         for volume in &mut volumes {
             volume.subvolume = command_line.subvolume_options();
@@ -68,8 +68,13 @@ impl Machine {
         let slots = match options.path(report) {
             Some(path) => match options.open_with(report, &path, access) {
                 // A disk may well hold no slots, but something else.
-                Err(_) if !volumes.is_empty() && !slots::has_slots(&path) => None,
-                context => Some(context?),
+                Ok(context) => Some(context),
+                Err(why) if volumes.is_empty() => return Err(why),
+                Err(_) if SlotDisk::has_none(&path) => None,
+                Err(why) => {
+                    refused.push(why);
+                    None
+                }
             },
             None => None,
         };

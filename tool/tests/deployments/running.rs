@@ -170,6 +170,37 @@ fn what_nothing_vouches_for_is_not_next_where_it_must_be_verified() {
 }
 
 #[test]
+fn slots_that_cannot_be_read_are_said() {
+    let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
+    let disk = running.machine.path("slots.img");
+    let attach = || {
+        let output = Command::new("/usr/sbin/losetup").args(["--find", "--show"]).arg(&disk).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    // A protective MBR, and no table behind it.
+    let mut damaged = vec![0; 1 << 20];
+    damaged[446 + 4] = 0xee;
+    damaged[446 + 8] = 1;
+    damaged[446 + 12..446 + 16].fill(0xff);
+    damaged[510..512].copy_from_slice(&[0x55, 0xaa]);
+    for (content, is_said) in [(vec![0; 1 << 20], false), (damaged, true)] {
+        fs::write(&disk, content).unwrap();
+        let device = attach();
+        running.report_edited(|report| {
+            let disk = device.strip_prefix("/dev/").unwrap();
+            report["deployment"]["slot"] = json!({"disk": disk, "partition": 1, "priority": 1, "tries_left": 0,
+                                                  "successful": true, "once_good": true});
+        });
+        let said = running.run(&["mark-good"]);
+        run(Command::new("/usr/sbin/losetup").args(["--detach", &device]));
+        let warning =
+            format!("surefoot: warning: cannot use {device}: both copies of its partition table are damaged\n");
+        let expected = format!("{SECOND} is good: priority 1, good\n{}", if is_said { &warning } else { "" });
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
 fn a_running_one_that_is_gone_is_no_reason_to_do_nothing() {
     let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
     running.report_edited(|report| report["deployment"]["name"] = "debian-030303030303.0".into());
