@@ -136,15 +136,11 @@ impl Machine {
         let missing: Vec<_> = self.sought.iter().filter(|sought| !is_listed(sought)).collect();
         all.extend(missing.into_iter().filter_map(|sought| self.look_for(sought)));
         // A partition in which deployments lie is none itself, unless a ledger is kept about it.
-        let holds = |device: &str| all.iter().any(|(other, _)| other.place.is_some() && other.device == device);
-        let hidden: Vec<_> = all
-            .iter()
-            .filter(|(found, _)| {
-                found.place.is_none() && found.standing == report::Standing::default() && holds(&found.device)
-            })
-            .map(|(found, _)| found.name.clone())
-            .collect();
-        all.retain(|(found, _)| found.place.is_some() || !hidden.contains(&found.name));
+        let holds: Vec<_> =
+            all.iter().filter(|(found, _)| found.place.is_some()).map(|(found, _)| found.device.clone()).collect();
+        all.retain(|(found, _)| {
+            found.place.is_some() || found.standing != report::Standing::default() || !holds.contains(&found.device)
+        });
         self.deployments = all;
         if !self.filesystems.is_empty() {
             self.find_next();

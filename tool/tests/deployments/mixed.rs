@@ -54,6 +54,13 @@ impl Disk {
         disk
     }
 
+    fn edit(&self, edit: impl FnOnce(&mut gptman::GPT)) {
+        let mut file = File::options().read(true).write(true).open(self.folder.path().join("disk.img")).unwrap();
+        let mut table = gptman::GPT::read_from(&mut file, SECTOR).unwrap();
+        edit(&mut table);
+        table.write_into(&mut file).unwrap();
+    }
+
     fn run(&self, words: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_surefoot"));
         let output = command.current_dir(self.folder.path()).args(words).args(["--disk", "disk.img"]).output().unwrap();
@@ -100,11 +107,7 @@ fn each_change_goes_to_the_ledger_that_it_concerns() {
 fn a_name_that_two_kinds_have_needs_its_kind() {
     let disk = Disk::new();
     let image = disk.folder.path().join("disk.img");
-    let mut file = File::options().read(true).write(true).open(&image).unwrap();
-    let mut table = gptman::GPT::read_from(&mut file, SECTOR).unwrap();
-    table[2].partition_name = "debian-010101010101.0".into();
-    table.write_into(&mut file).unwrap();
-    drop(file);
+    disk.edit(|table| table[2].partition_name = "debian-010101010101.0".into());
     let before = fs::read(&image).unwrap();
     let expected = "surefoot: cannot find deployment debian-010101010101.0: that is a deployment of vda2 and one of vda3\n  \
                     Give its kind as well, as in slot:NAME or ostree:NAME.\n";
@@ -112,4 +115,16 @@ fn a_name_that_two_kinds_have_needs_its_kind() {
     assert!(fs::read(&image).unwrap() == before);
     let done = disk.run(&["set-next", "slot:debian-010101010101.0"]);
     assert_eq!(done, "debian-010101010101.0 (partition 2) is next: priority 2, 3 tries left\n");
+}
+
+#[test]
+fn the_partition_with_the_deployments_is_no_slot_and_another_one_of_that_label_is() {
+    let disk = Disk::new();
+    disk.edit(|table| {
+        table[3].partition_type_guid = PartitionType::Root.uuid().to_mixed_endian();
+        table[3].partition_name = "root-b".into();
+    });
+    let lines = disk.run(&["status", "--deployments"]);
+    let devices: Vec<_> = lines.lines().filter_map(|line| line.split('\t').nth(2)).collect();
+    assert_eq!(devices, ["vda1", "vda2", "vda3", "vda3"], "{lines}");
 }
