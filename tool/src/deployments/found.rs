@@ -129,9 +129,14 @@ impl Deployment {
         (&self.name, &self.kind, &self.device) == (&other.name, &other.kind, &other.device)
     }
 
-    /// Whether `wanted` names it: by its name, or by that after its kind.
+    /// Whether `wanted` names it: by its name, or by that between its kind and its device (`KIND:NAME@DEVICE`), or one of
+    /// them.
     pub(super) fn is_called(&self, wanted: &str) -> bool {
-        let after_kind = wanted.strip_prefix(self.kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
-        wanted == self.name || after_kind == Some(self.name.as_str())
+        let is_named = |wanted: &str| {
+            let after_kind = wanted.strip_prefix(self.kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
+            wanted == self.name || after_kind == Some(self.name.as_str())
+        };
+        let before_device = wanted.strip_suffix(self.device.as_str()).and_then(|rest| rest.strip_suffix('@'));
+        is_named(wanted) || before_device.is_some_and(is_named)
     }
 }

@@ -260,7 +260,7 @@ impl Machine {
         self.deployments.iter().position(|(found, _)| found.running)
     }
 
-    /// The place of the deployment that is called `wanted`: its name, alone or as KIND:NAME, or what else names a slot.
+    /// The place of the deployment that is called `wanted`: its name, alone or as KIND:NAME@DEVICE, or what else names a slot.
     pub(crate) fn find(&self, wanted: &str) -> Result<usize, Error> {
         let mut called = (0..).zip(&self.deployments).filter(|(_, (found, _))| found.is_called(wanted));
         match (called.next(), called.next()) {
@@ -268,8 +268,12 @@ impl Machine {
             (Some((_, (first, Home::Filesystem(_)))), Some((_, (second, _))))
             | (Some((_, (first, _))), Some((_, (second, Home::Filesystem(_))))) => {
                 let why = format!("that is a deployment of {} and one of {}", first.device, second.device);
-                return Err(Error::usage("cannot find deployment", wanted, why)
-                    .advice("Give its kind as well, as in slot:NAME or ostree:NAME."));
+                let advice = if first.kind == second.kind {
+                    format!("Give its device as well, as in NAME@{}.", first.device)
+                } else {
+                    "Give its kind as well, as in slot:NAME or ostree:NAME.".to_owned()
+                };
+                return Err(Error::usage("cannot find deployment", wanted, why).advice(advice));
             }
             _ => {}
         }

@@ -21,8 +21,8 @@ pub(crate) const TRIES: u8 = 3;
 /// Without NAME the running one is meant. Where no ledger is kept about it, nothing is done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MarkGoodArgs {
-    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number
-    /// [default: the running one].
+    /// Name of the deployment or, where several have that, KIND:NAME, NAME@DEVICE or KIND:NAME@DEVICE; for a slot its
+    /// label or partition number [default: the running one].
     name: Option<String>,
 
     #[command(flatten)]
@@ -32,7 +32,8 @@ pub(crate) struct MarkGoodArgs {
 /// Says that a deployment is not to be booted any more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MarkBadArgs {
-    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number.
+    /// Name of the deployment or, where several have that, KIND:NAME, NAME@DEVICE or KIND:NAME@DEVICE; for a slot its
+    /// label or partition number.
     name: String,
 
     #[command(flatten)]
@@ -42,7 +43,8 @@ pub(crate) struct MarkBadArgs {
 /// Makes a deployment the one that is booted next.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SetNextArgs {
-    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number.
+    /// Name of the deployment or, where several have that, KIND:NAME, NAME@DEVICE or KIND:NAME@DEVICE; for a slot its
+    /// label or partition number.
     name: String,
 
     /// How often it may be tried, unless it has booted well already.
@@ -238,14 +240,14 @@ fn check_usable(slot: &BlockDevice) -> Result<(), &'static str> {
     }
 }
 
-/// What a deployment is called: with its partition number, or with its kind, where the name alone does not tell.
+/// What a deployment is called: with its partition number, or with its kind and device, where the name alone does not tell.
 fn called(machine: &Machine, target: usize) -> String {
     let Some((found, home)) = machine.deployments.get(target) else { return String::new() };
     let alike = machine.deployments.iter().filter(|(other, _)| other.name == found.name).count();
     match home {
         _ if alike <= 1 => found.shown(),
         Home::Slot(number) => format!("{} (partition {number})", found.shown()),
-        Home::Filesystem(_) => format!("{} ({})", found.shown(), found.kind),
+        Home::Filesystem(_) => format!("{} ({} on {})", found.shown(), found.kind, found.device),
     }
 }
 
