@@ -58,6 +58,11 @@ impl Error {
         Self { exit, doing: doing.into(), object: object.to_string(), why: why.to_string(), advice: None }
     }
 
+    /// Says it as a warning: the command goes on without what failed.
+    pub(crate) fn warn(&self) {
+        anstream::eprintln!("surefoot: warning: {self}");
+    }
+
     /// Writes the error to standard error (in colour on a terminal only) and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let red = anstyle::AnsiColor::Red.on_default().bold();

@@ -7,12 +7,9 @@ use deployment::vpick::{ARCHITECTURE, Image, Pattern};
 use init::ledger::{change_file, rename};
 
 use super::filesystem::{Filesystem, Volume};
-use super::{Deployment, Home, Machine, boot_entry};
+use super::{Deployment, Home, Machine, OSTREE, boot_entry};
 use crate::error::Error;
 use crate::slots::Access;
-
-/// The kind of deployment that has boot entries.
-const OSTREE: &str = "ostree";
 
 /// What is written down of one deployment of a filesystem.
 struct Written {

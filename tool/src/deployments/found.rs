@@ -33,7 +33,8 @@ pub(crate) struct Deployment {
     pub(crate) counted: bool,
     /// `good`, `untested`, `spent`, `bad` or `empty`.
     pub(crate) state: State,
-    /// Whether the running command line accepts its root hash; null where no list of root hashes is known or it has none.
+    /// Whether the running command line takes it for verified, by its root hash or its digest; null where that does not ask
+    /// for it or is not known, and for ostree, of which the initramfs tells.
     pub(crate) accepted: Option<bool>,
     /// Whether the system runs from it.
     pub(crate) running: bool,
@@ -134,9 +135,14 @@ impl Deployment {
         (&self.name, &self.kind, &self.device) == (&other.name, &other.kind, &other.device)
     }
 
-    /// Whether `wanted` names it: by its name, or by that after its kind.
+    /// Whether `wanted` names it: by its name, or by that between its kind and its device (`KIND:NAME@DEVICE`), or one of
+    /// them.
     pub(super) fn is_called(&self, wanted: &str) -> bool {
-        let after_kind = wanted.strip_prefix(self.kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
-        wanted == self.name || after_kind == Some(self.name.as_str())
+        let is_named = |wanted: &str| {
+            let after_kind = wanted.strip_prefix(self.kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
+            wanted == self.name || after_kind == Some(self.name.as_str())
+        };
+        let before_device = wanted.strip_suffix(self.device.as_str()).and_then(|rest| rest.strip_suffix('@'));
+        is_named(wanted) || before_device.is_some_and(is_named)
     }
 }

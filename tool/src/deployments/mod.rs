@@ -6,20 +6,26 @@ mod filesystem;
 mod found;
 mod volumes;
 
+use std::cmp::Reverse;
+
 use boot_config::Config;
 use boot_config::policy::{DeploymentChoice, VerityPolicy};
-use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing};
+use deployment::Candidate;
+use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing, Trust};
 use deployment::tree::Tree;
 use deployment::vpick::path_after_try;
 use init::mounted_tree::MountedTree;
 
 use crate::error::Error;
 use crate::mounts;
-use crate::slots::{self, Access, CommandLine, Context, DiskOptions, Medium};
+use crate::slots::{self, Access, CommandLine, Context, DiskOptions, Medium, SlotDisk};
 use crate::status::report::{self, BootReport};
 use filesystem::Filesystem;
 
 pub(crate) use found::Deployment;
+
+/// The kind of deployment that has boot entries, and what verifies it in the initramfs.
+const OSTREE: &str = "ostree";
 
 /// Where a deployment's ledger is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +46,8 @@ pub(crate) struct Machine {
     /// The ones that must be found, even where there are more than a list holds.
     sought: Vec<Deployment>,
     command_line: CommandLine,
-    /// Why filesystems were not looked into, if that would have been worth something.
-    pub(crate) refused: Option<Error>,
+    /// Why filesystems were not looked into and slots not read, if that would have been worth something.
+    pub(crate) refused: Vec<Error>,
     /// What keeps others from changing the ledgers. They go when everything is unmounted.
     _locks: Vec<Medium>,
 }
@@ -54,18 +60,23 @@ impl Machine {
         report: Option<&BootReport>,
         access: Access,
     ) -> Result<Option<Self>, Error> {
-        let volumes = volumes::find(options, report)?;
+        let (volumes, mut refused) = volumes::find(options, report);
         let command_line = options.command_line();
         let slots = match options.path(report) {
             Some(path) => match options.open_with(report, &path, access) {
                 // A disk may well hold no slots, but something else.
-                Err(_) if !volumes.is_empty() && !slots::has_slots(&path) => None,
-                context => Some(context?),
+                Ok(context) => Some(context),
+                Err(why) if volumes.is_empty() => return Err(why),
+                Err(_) if SlotDisk::has_none(&path) => None,
+                Err(why) => {
+                    refused.push(why);
+                    None
+                }
             },
             None => None,
         };
         if slots.is_none() && volumes.is_empty() {
-            return Ok(None);
+            return refused.into_iter().next().map_or(Ok(None), Err);
         }
         // What is read from here on is what is changed.
         let locks = if access == Access::Read { Vec::new() } else { lock(&volumes, slots.as_ref())? };
@@ -75,7 +86,7 @@ impl Machine {
             deployments: Vec::new(),
             sought: report.and_then(|report| Deployment::of_running(&report.deployment)).into_iter().collect(),
             command_line,
-            refused: None,
+            refused,
             _locks: locks,
         };
         if !volumes.is_empty() {
@@ -86,18 +97,24 @@ impl Machine {
         Ok(Some(machine))
     }
 
-    /// Mounts the filesystems. Where that is refused there are only slots; without any it is an error.
+    /// Mounts the filesystems. Where all of them are refused there are only slots; without any it is an error.
     fn mount(&mut self, volumes: &[filesystem::Volume]) -> Result<(), Error> {
         let shown: Vec<_> = volumes.iter().map(filesystem::Volume::shown).collect();
-        let opened = mounts::enter_namespace("cannot look for deployments in", &shown.join(", "))
-            .map_err(|why| why.advice("Run it as root."))
-            .and_then(|()| volumes.iter().map(|volume| Filesystem::open(volume, Access::Read)).collect());
-        match opened {
-            Ok(filesystems) => self.filesystems = filesystems,
-            Err(why) if self.slots.is_none() => return Err(why),
-            Err(why) => self.refused = Some(why),
+        let entered = mounts::enter_namespace("cannot look for deployments in", &shown.join(", "));
+        if let Err(why) = entered {
+            self.refused.push(why.advice("Run it as root."));
+        } else {
+            for volume in volumes {
+                match Filesystem::open(volume, Access::Read) {
+                    Ok(filesystem) => self.filesystems.push(filesystem),
+                    Err(why) => self.refused.push(why),
+                }
+            }
         }
-        Ok(())
+        if self.slots.is_some() || !self.filesystems.is_empty() {
+            return Ok(());
+        }
+        self.refused.drain(..).next().map_or(Ok(()), Err)
     }
 
     /// Lists them anew.
@@ -111,35 +128,24 @@ impl Machine {
             }
         }
         let candidates = self.candidates(true);
-        for candidate in &candidates {
-            let RootSource::Tree(source) = &candidate.root else { continue };
-            let number = usize::from(source.sysroot);
-            let Some(filesystem) = self.filesystems.get(number) else { continue };
-            all.extend(
-                Deployment::of_candidate(candidate, &filesystem.ledger).map(|found| (found, Home::Filesystem(number))),
-            );
-        }
+        all.extend(candidates.iter().filter_map(|candidate| self.in_filesystem(candidate)));
         let is_listed = |sought: &Deployment| all.iter().any(|(found, _)| found.is_same(sought));
         let missing: Vec<_> = self.sought.iter().filter(|sought| !is_listed(sought)).collect();
         all.extend(missing.into_iter().filter_map(|sought| self.look_for(sought)));
         // A partition in which deployments lie is none itself, unless a ledger is kept about it.
-        let holds = |device: &str| all.iter().any(|(other, _)| other.place.is_some() && other.device == device);
-        let hidden: Vec<_> = all
-            .iter()
-            .filter(|(found, _)| {
-                found.place.is_none() && found.standing == report::Standing::default() && holds(&found.device)
-            })
-            .map(|(found, _)| found.name.clone())
-            .collect();
-        all.retain(|(found, _)| found.place.is_some() || !hidden.contains(&found.name));
+        let holds: Vec<_> =
+            all.iter().filter(|(found, _)| found.place.is_some()).map(|(found, _)| found.device.clone()).collect();
+        all.retain(|(found, _)| {
+            found.place.is_some() || found.standing != report::Standing::default() || !holds.contains(&found.device)
+        });
         self.deployments = all;
         if !self.filesystems.is_empty() {
             self.find_next();
         }
     }
 
-    /// The candidates in the filesystems, by the code of PID 1. Whether they can be trusted depends on what is in the
-    /// initramfs, which is not there any more: they are listed in any case. With `all`, those that the command line does
+    /// The candidates in the filesystems, by the code of PID 1. They are listed whether the command line accepts them or
+    /// not; for some that depends on what is in the initramfs, which is not there any more. With `all`, those that the command line does
     /// not choose from as well.
     fn candidates(&self, all: bool) -> Candidates {
         let mut found = Candidates::new();
@@ -187,17 +193,33 @@ impl Machine {
             config.deployment = Some(DeploymentChoice::Named { kind: &sought.kind, name });
             let mut found = Candidates::new();
             self.look(&config, number, &mut found);
-            let found = found.iter().filter_map(|candidate| Deployment::of_candidate(candidate, &filesystem.ledger));
-            let is_it = |found: &Deployment| found.is_same(sought) && found.place.as_deref() == Some(place);
-            found.into_iter().find(is_it).map(|found| (found, Home::Filesystem(number)))
+            let found = found.iter().filter_map(|candidate| self.in_filesystem(candidate));
+            found.into_iter().find(|(found, _)| found.is_same(sought) && found.place.as_deref() == Some(place))
         })
+    }
+
+    /// The candidate as it is listed, if it lies in a filesystem.
+    fn in_filesystem(&self, candidate: &Candidate) -> Option<(Deployment, Home)> {
+        let RootSource::Tree(source) = &candidate.root else { return None };
+        let number = usize::from(source.sysroot);
+        let found = Deployment::of_candidate(candidate, &self.filesystems.get(number)?.ledger)?;
+        Some((Deployment { accepted: self.accepts(candidate), ..found }, Home::Filesystem(number)))
+    }
+
+    /// Whether the command line takes a candidate for verified, where it asks for that. What verifies ostree's is in the
+    /// initramfs.
+    fn accepts(&self, candidate: &Candidate) -> Option<bool> {
+        let config = self.command_line.parsed_or_any()?;
+        let is_asked = config.verity == VerityPolicy::Required && candidate.kind.0 != OSTREE;
+        is_asked.then_some(candidate.trust == Trust::Verified)
     }
 
     /// Tells which one the next boot takes: the first one by the order of PID 1.
     fn find_next(&mut self) {
         let candidates = self.candidates(false);
-        let bootable = |candidate: &&deployment::Candidate| {
+        let bootable = |candidate: &&Candidate| {
             candidate.record.as_ref().is_none_or(|record| record.standing == Standing::Bootable)
+                && self.accepts(candidate) != Some(false)
         };
         let first = candidates.iter().find(bootable);
         for (found, _) in &mut self.deployments {
@@ -235,7 +257,7 @@ impl Machine {
         self.deployments.iter().position(|(found, _)| found.running)
     }
 
-    /// The place of the deployment that is called `wanted`: its name, alone or as KIND:NAME, or what else names a slot.
+    /// The place of the deployment that is called `wanted`: its name, alone or as KIND:NAME@DEVICE, or what else names a slot.
     pub(crate) fn find(&self, wanted: &str) -> Result<usize, Error> {
         let mut called = (0..).zip(&self.deployments).filter(|(_, (found, _))| found.is_called(wanted));
         match (called.next(), called.next()) {
@@ -243,8 +265,12 @@ impl Machine {
             (Some((_, (first, Home::Filesystem(_)))), Some((_, (second, _))))
             | (Some((_, (first, _))), Some((_, (second, Home::Filesystem(_))))) => {
                 let why = format!("that is a deployment of {} and one of {}", first.device, second.device);
-                return Err(Error::usage("cannot find deployment", wanted, why)
-                    .advice("Give its kind as well, as in slot:NAME or ostree:NAME."));
+                let advice = if first.kind == second.kind {
+                    format!("Give its device as well, as in NAME@{}.", first.device)
+                } else {
+                    "Give its kind as well, as in slot:NAME or ostree:NAME.".to_owned()
+                };
+                return Err(Error::usage("cannot find deployment", wanted, why).advice(advice));
             }
             _ => {}
         }
@@ -295,10 +321,15 @@ pub(crate) fn reported(report: &BootReport) -> Vec<Deployment> {
     let mut all: Vec<_> = report.deployments.iter().filter_map(Deployment::of_report).collect();
     for found in &mut all {
         let running = &report.deployment;
-        found.running = found.name == running.name && found.kind == running.kind;
+        found.running = found.name == running.name
+            && found.kind == running.kind
+            && running.device.as_deref().unwrap_or_default() == found.device;
     }
     let barred = |found: &Deployment| found.counted && !deployment::gpt::Attributes::from(found.standing).may_boot();
-    if let Some(next) = all.iter_mut().filter(|found| !barred(found)).max_by_key(|found| found.standing.priority) {
+    // The first one of the same priority is the better one.
+    if let Some(next) =
+        all.iter_mut().filter(|found| !barred(found)).min_by_key(|found| Reverse(found.standing.priority))
+    {
         next.next = true;
     }
     all

@@ -12,19 +12,19 @@ use crate::error::Error;
 use crate::slots::{DiskOptions, kernel_name};
 use crate::status::report::BootReport;
 
-/// Those of the disk that was asked for, else those that the report tells of.
-pub(super) fn find(options: &DiskOptions, report: Option<&BootReport>) -> Result<Vec<Volume>, Error> {
+/// Those of the disk that was asked for, else those that the report tells of; and why others are none.
+pub(super) fn find(options: &DiskOptions, report: Option<&BootReport>) -> (Vec<Volume>, Vec<Error>) {
     match (&options.disk, report) {
-        (Some(disk), _) => Ok(on_disk(disk)),
+        (Some(disk), _) => on_disk(disk),
         (None, Some(report)) => of_report(report),
-        (None, None) => Ok(Vec::new()),
+        (None, None) => Default::default(),
     }
 }
 
 /// Every filesystem of a disk that can be written.
-fn on_disk(path: &Path) -> Vec<Volume> {
+fn on_disk(path: &Path) -> (Vec<Volume>, Vec<Error>) {
     let Ok(disks) = Disks::open(&[path], Reading { backup_table: true, ..Reading::default() }) else {
-        return Vec::new();
+        return Default::default();
     };
     let is_block_device = std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device());
     let disk = kernel_name(path);
@@ -38,16 +38,16 @@ fn on_disk(path: &Path) -> Vec<Volume> {
             // The kernel caches a disk and its partitions apart, and knows what is mounted by the partition.
             let name =
                 partition.map_or_else(|| disk.clone(), |partition| partition_name(&disk, partition.number).to_string());
-            return Volume::on_device(&name).ok().flatten();
+            return Volume::on_device(&name).transpose();
         }
         let content = Content::Part(path.to_owned(), partition.map_or(0, |partition| partition.start), device.size);
-        Some(Volume { device: DeviceSource { device: device.name.clone(), filesystem: Some(kind) }, content })
+        Some(Ok(Volume { device: DeviceSource { device: device.name.clone(), filesystem: Some(kind) }, content }))
     });
-    usable.take(MAX_SYSROOTS).collect()
+    apart(usable)
 }
 
 /// The filesystems in which the boot has found deployments.
-fn of_report(report: &BootReport) -> Result<Vec<Volume>, Error> {
+fn of_report(report: &BootReport) -> (Vec<Volume>, Vec<Error>) {
     let booted = report.deployment.place.as_ref().and(report.deployment.device.as_deref());
     let others = report.deployments.iter().filter(|found| found.place.is_some());
     let mut names: Vec<&str> = booted.into_iter().chain(others.filter_map(|found| found.device.as_deref())).collect();
@@ -58,5 +58,17 @@ fn of_report(report: &BootReport) -> Result<Vec<Volume>, Error> {
             true
         }
     });
-    names.into_iter().take(MAX_SYSROOTS).filter_map(|name| Volume::on_device(name).transpose()).collect()
+    apart(names.into_iter().filter_map(|name| Volume::on_device(name).transpose()))
+}
+
+/// Those that can be used, and why the others cannot.
+fn apart(all: impl Iterator<Item = Result<Volume, Error>>) -> (Vec<Volume>, Vec<Error>) {
+    let (mut volumes, mut refused) = (Vec::new(), Vec::new());
+    for volume in all.take(MAX_SYSROOTS) {
+        match volume {
+            Ok(volume) => volumes.push(volume),
+            Err(why) => refused.push(why),
+        }
+    }
+    (volumes, refused)
 }

@@ -21,8 +21,8 @@ pub(crate) const TRIES: u8 = 3;
 /// Without NAME the running one is meant. Where no ledger is kept about it, nothing is done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MarkGoodArgs {
-    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number
-    /// [default: the running one].
+    /// Name of the deployment or, where several have that, KIND:NAME, NAME@DEVICE or KIND:NAME@DEVICE; for a slot its
+    /// label or partition number [default: the running one].
     name: Option<String>,
 
     #[command(flatten)]
@@ -32,7 +32,8 @@ pub(crate) struct MarkGoodArgs {
 /// Says that a deployment is not to be booted any more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MarkBadArgs {
-    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number.
+    /// Name of the deployment or, where several have that, KIND:NAME, NAME@DEVICE or KIND:NAME@DEVICE; for a slot its
+    /// label or partition number.
     name: String,
 
     #[command(flatten)]
@@ -42,7 +43,8 @@ pub(crate) struct MarkBadArgs {
 /// Makes a deployment the one that is booted next.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SetNextArgs {
-    /// Name of the deployment, or KIND:NAME; for a slot its label or, where two have that, its partition number.
+    /// Name of the deployment or, where several have that, KIND:NAME, NAME@DEVICE or KIND:NAME@DEVICE; for a slot its
+    /// label or partition number.
     name: String,
 
     /// How often it may be tried, unless it has booted well already.
@@ -71,16 +73,17 @@ pub(crate) fn mark_good(args: &MarkGoodArgs) -> Result<(), Error> {
         };
     };
     let target = match (&args.name, machine.running()) {
-        (Some(wanted), _) => machine.find(wanted)?,
+        (Some(wanted), _) => find(&mut machine, wanted)?,
         (None, Some(running)) => running,
         (None, None) => {
             let Some(report) = report.filter(|_| args.disk.disk.is_none()) else {
                 return Err(Error::usage("cannot mark", "the running deployment", "it is not known with --disk")
                     .advice("Name the deployment, or give the running one by --running."));
             };
-            return machine.refused.take().map_or_else(|| nothing_to_mark(&report), Err);
+            return machine.refused.drain(..).next().map_or_else(|| nothing_to_mark(&report), Err);
         }
     };
+    machine.refused.drain(..).for_each(|why| why.warn());
     check_holds_something("cannot mark good", &machine, target)?;
     let target = machine.change(target, ledger::mark_good)?;
     output::print(format!("{} is good: {}\n", called(&machine, target), standing(&machine, target)))
@@ -119,7 +122,7 @@ pub(crate) fn set_next(args: &SetNextArgs) -> Result<(), Error> {
 pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
     let mut machine = open(&args.disk)?;
     let Some(running) = machine.running() else {
-        machine.refused.take().map_or(Ok(()), Err)?;
+        machine.refused.drain(..).next().map_or(Ok(()), Err)?;
         let what =
             if machine.has_others() { "the running deployment is not known" } else { "the running slot is not known" };
         return Err(Error::usage("cannot roll back", machine.place(), what)
@@ -131,6 +134,7 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
             found.accepted != Some(false) && slot(&machine, home).is_none_or(|slot| check_usable(slot).is_ok())
         })
     };
+    machine.refused.iter().for_each(Error::warn);
     let entries: Vec<_> = machine.entries().into_iter().filter(usable).collect();
     let target = ledger::previous_good(&entries, u32::try_from(running).ok());
     let target = target.and_then(|target| usize::try_from(target).ok()).ok_or_else(|| {
@@ -143,10 +147,15 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
 fn make_next(machine: &mut Machine, target: usize, tries: u8) -> Result<(), Error> {
     check_holds_something("cannot boot", machine, target)?;
     let target = machine.change(target, |entries, number| ledger::set_next(entries, number, tries))?;
-    if let (Some(context), Some((_, Home::Slot(number)))) = (&machine.slots, machine.deployments.get(target)) {
-        warn_unless_accepted(context, *number);
+    match (&machine.slots, machine.deployments.get(target)) {
+        (Some(context), Some((_, Home::Slot(number)))) => warn_unless_accepted(context, *number),
+        (_, Some((found, _))) if found.accepted == Some(false) => anstream::eprintln!(
+            "surefoot: warning: the running command line does not accept {}: it asks for a verified root, and no root hash \
+             or digest in it vouches for this one; the boot would pass it over",
+            found.shown()
+        ),
+        _ => warn_unless_chosen(machine, target),
     }
-    warn_unless_chosen(machine, target);
     output::print(format!("{} is next: {}\n", called(machine, target), standing(machine, target)))
 }
 
@@ -156,9 +165,15 @@ fn open(options: &DiskOptions) -> Result<Machine, Error> {
     Machine::open(options, report.as_ref(), Access::Write)?.ok_or_else(nothing)
 }
 
-/// The deployment that is called so. Where filesystems could not be looked into, that is why it is not found.
+/// The deployment that is called so. What could not be looked into is said: it may be there, and it is not changed.
 fn find(machine: &mut Machine, wanted: &str) -> Result<usize, Error> {
-    machine.find(wanted).map_err(|why| machine.refused.take().unwrap_or(why))
+    match machine.find(wanted) {
+        Err(_) if !machine.has_others() && !machine.refused.is_empty() => Err(machine.refused.remove(0)),
+        found => {
+            machine.refused.drain(..).for_each(|why| why.warn());
+            found
+        }
+    }
 }
 
 fn nothing() -> Error {
@@ -225,14 +240,14 @@ fn check_usable(slot: &BlockDevice) -> Result<(), &'static str> {
     }
 }
 
-/// What a deployment is called: with its partition number, or with its kind, where the name alone does not tell.
+/// What a deployment is called: with its partition number, or with its kind and device, where the name alone does not tell.
 fn called(machine: &Machine, target: usize) -> String {
     let Some((found, home)) = machine.deployments.get(target) else { return String::new() };
     let alike = machine.deployments.iter().filter(|(other, _)| other.name == found.name).count();
     match home {
         _ if alike <= 1 => found.shown(),
         Home::Slot(number) => format!("{} (partition {number})", found.shown()),
-        Home::Filesystem(_) => format!("{} ({})", found.shown(), found.kind),
+        Home::Filesystem(_) => format!("{} ({} on {})", found.shown(), found.kind, found.device),
     }
 }
 

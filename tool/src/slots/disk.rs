@@ -27,6 +27,17 @@ pub(crate) struct SlotDisk {
 impl SlotDisk {
     /// Opens it and reads its partition table. If it is opened for writing nobody else changes it until it is closed.
     pub(crate) fn open(path: &Path, access: Access) -> Result<Self, Error> {
+        let disk = Self::load(path, access)?;
+        disk.check()?;
+        Ok(disk)
+    }
+
+    /// Whether it has no slots, as far as that is known: what cannot be read or is damaged may have had some.
+    pub(crate) fn has_none(path: &Path) -> bool {
+        Self::load(path, Access::Read).is_ok_and(|disk| disk.why_none().is_some())
+    }
+
+    fn load(path: &Path, access: Access) -> Result<Self, Error> {
         let medium = Medium::open(path, access)?;
         if access != Access::Read {
             medium.lock()?;
@@ -34,7 +45,6 @@ impl SlotDisk {
         let name = if medium.is_block_device() { kernel_name(path) } else { IMAGE_NAME.to_owned() };
         let mut disk = Self { medium, name, facts: Box::new(Facts::new()) };
         disk.read()?;
-        disk.check()?;
         Ok(disk)
     }
 
@@ -57,20 +67,25 @@ impl SlotDisk {
         if let Some(why) = device.and_then(|device| device.read_error) {
             return Err(Error::system("cannot read", self.path().display(), why));
         }
-        match device.map(|device| device.table) {
-            Some(PartitionTable::Gpt | PartitionTable::GptFromBackup) => {}
-            Some(PartitionTable::GptDamaged) => {
-                return Err(unusable(&"both copies of its partition table are damaged"));
-            }
-            _ => return Err(unusable(&"it has no GUID partition table")),
+        if device.is_some_and(|device| device.table == PartitionTable::GptDamaged) {
+            return Err(unusable(&"both copies of its partition table are damaged"));
         }
         if self.slots().count() > MAX_SLOTS {
             return Err(unusable(&format_args!("it has more than {MAX_SLOTS} root partitions")));
         }
-        if self.slots().next().is_none() {
-            return Err(unusable(&"it has no root partition, and so no slot"));
+        self.why_none().map_or(Ok(()), |why| Err(unusable(&why)))
+    }
+
+    /// Why it has no slots, where it can be read and has none.
+    fn why_none(&self) -> Option<&'static str> {
+        let device = self.facts.device(&self.name).filter(|device| device.read_error.is_none())?;
+        match device.table {
+            PartitionTable::GptDamaged => None,
+            PartitionTable::Gpt | PartitionTable::GptFromBackup => {
+                self.slots().next().is_none().then_some("it has no root partition, and so no slot")
+            }
+            PartitionTable::None | PartitionTable::Mbr => Some("it has no GUID partition table"),
         }
-        Ok(())
     }
 
     /// Where it was opened.

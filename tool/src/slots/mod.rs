@@ -23,11 +23,6 @@ pub(crate) use medium::{Access, Medium};
 pub(crate) use part::Part;
 pub(crate) use standing::{Slot, State, survey};
 
-/// Whether there is a disk at this path that has root partitions.
-pub(crate) fn has_slots(path: &std::path::Path) -> bool {
-    SlotDisk::open(path, Access::Read).is_ok()
-}
-
 /// What a slot is called, for people: its label or, where it has none, its partition number.
 pub(crate) fn name(device: &BlockDevice) -> String {
     match &device.partition {

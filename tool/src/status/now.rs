@@ -97,10 +97,14 @@ impl Now {
             self.slots.iter_mut().for_each(|slot| slot.next = next(slot.partition));
             self.deployments_from = Some(Source::Disk);
             self.deployments = machine.deployments.into_iter().map(|(found, _)| found).collect();
-        } else if machine.refused.is_some() {
+        } else if !machine.refused.is_empty() {
             self.take_reported(report);
-            self.refused = machine.refused;
         }
+        let mut refused = machine.refused.into_iter();
+        if self.deployments_from == Some(Source::Boot) {
+            self.refused = refused.next();
+        }
+        refused.for_each(|why| why.warn());
     }
 
     fn take_reported(&mut self, report: Option<&BootReport>) {

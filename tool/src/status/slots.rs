@@ -122,6 +122,13 @@ fn handle(slot: &Slot, slots: &[Slot]) -> String {
     if alike == 1 && is_word { slot.name.clone() } else { slot.partition.to_string() }
 }
 
+const HASH_NOT_ACCEPTED: &str = "root hash not accepted";
+
+/// Whether it is a root hash that vouches for deployments of this kind.
+fn has_root_hash(kind: &str) -> bool {
+    matches!(kind, "slot" | "image")
+}
+
 /// A line of the table.
 struct Row {
     name: String,
@@ -133,6 +140,8 @@ struct Row {
     standing: Standing,
     counted: bool,
     accepted: Option<bool>,
+    /// What is said where it is not accepted.
+    not_accepted: &'static str,
 }
 
 impl Row {
@@ -146,6 +155,7 @@ impl Row {
             standing: slot.standing,
             counted: true,
             accepted: slot.accepted,
+            not_accepted: HASH_NOT_ACCEPTED,
         }
     }
 
@@ -159,6 +169,7 @@ impl Row {
             standing: found.standing,
             counted: found.counted,
             accepted: found.accepted,
+            not_accepted: if has_root_hash(&found.kind) { HASH_NOT_ACCEPTED } else { "nothing verifies it" },
         }
     }
 
@@ -182,7 +193,8 @@ impl Row {
             State::Empty => "empty".to_owned(),
         };
         if self.accepted == Some(false) && self.state != State::Empty {
-            text.push_str(", root hash not accepted");
+            text.push_str(", ");
+            text.push_str(self.not_accepted);
         }
         text
     }

@@ -21,23 +21,28 @@ struct Disk {
 
 impl Disk {
     fn new() -> Self {
+        Self::with_copies(1)
+    }
+
+    /// With so many partitions that hold the same filesystem.
+    fn with_copies(copies: u32) -> Self {
         let machine = Machine::ext4(|top| ostree(top, &[1, 2]));
         let filesystem = machine.image();
         let disk = Self { folder: TempDir::new().unwrap() };
         let mut file =
             File::options().read(true).write(true).create_new(true).open(disk.folder.path().join("disk.img")).unwrap();
         let size = filesystem.len() as u64;
-        file.set_len(size + 8 * MIB).unwrap();
+        file.set_len(size * u64::from(copies) + 8 * MIB).unwrap();
         let mut table = gptman::GPT::new_from(&mut file, SECTOR, [1; 16]).unwrap();
         let slot =
             |priority, good| Attributes::default().with_priority(priority).with_successful(good).with_once_good(good).0;
         let parts = [
-            (PartitionType::Root, "root-a", 1, MIB, slot(1, true)),
-            (PartitionType::Root, "root-b", 2, MIB, slot(0, false)),
-            (PartitionType::Var, "data", 3, size, 0),
+            (PartitionType::Root, "root-a", MIB, MIB, slot(1, true)),
+            (PartitionType::Root, "root-b", 2 * MIB, MIB, slot(0, false)),
         ];
-        for (number, (kind, label, at, size, attributes)) in (1..).zip(parts) {
-            let start = at * MIB;
+        let copies: Vec<_> = (0..copies).map(|copy| 3 * MIB + u64::from(copy) * size).collect();
+        let data = copies.iter().map(|start| (PartitionType::Var, "data", *start, size, 0));
+        for (number, (kind, label, start, size, attributes)) in (1..).zip(parts.into_iter().chain(data)) {
             table[number] = gptman::GPTPartitionEntry {
                 partition_type_guid: kind.uuid().to_mixed_endian(),
                 unique_partition_guid: [u8::try_from(number).unwrap(); 16],
@@ -47,11 +52,20 @@ impl Disk {
                 partition_name: label.into(),
             };
         }
-        file.seek(SeekFrom::Start(3 * MIB)).unwrap();
-        file.write_all(&filesystem).unwrap();
+        for start in copies {
+            file.seek(SeekFrom::Start(start)).unwrap();
+            file.write_all(&filesystem).unwrap();
+        }
         table.write_into(&mut file).unwrap();
         gptman::GPT::write_protective_mbr_into(&mut file, SECTOR).unwrap();
         disk
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut gptman::GPT)) {
+        let mut file = File::options().read(true).write(true).open(self.folder.path().join("disk.img")).unwrap();
+        let mut table = gptman::GPT::read_from(&mut file, SECTOR).unwrap();
+        edit(&mut table);
+        table.write_into(&mut file).unwrap();
     }
 
     fn run(&self, words: &[&str]) -> String {
@@ -100,11 +114,7 @@ fn each_change_goes_to_the_ledger_that_it_concerns() {
 fn a_name_that_two_kinds_have_needs_its_kind() {
     let disk = Disk::new();
     let image = disk.folder.path().join("disk.img");
-    let mut file = File::options().read(true).write(true).open(&image).unwrap();
-    let mut table = gptman::GPT::read_from(&mut file, SECTOR).unwrap();
-    table[2].partition_name = "debian-010101010101.0".into();
-    table.write_into(&mut file).unwrap();
-    drop(file);
+    disk.edit(|table| table[2].partition_name = "debian-010101010101.0".into());
     let before = fs::read(&image).unwrap();
     let expected = "surefoot: cannot find deployment debian-010101010101.0: that is a deployment of vda2 and one of vda3\n  \
                     Give its kind as well, as in slot:NAME or ostree:NAME.\n";
@@ -112,4 +122,34 @@ fn a_name_that_two_kinds_have_needs_its_kind() {
     assert!(fs::read(&image).unwrap() == before);
     let done = disk.run(&["set-next", "slot:debian-010101010101.0"]);
     assert_eq!(done, "debian-010101010101.0 (partition 2) is next: priority 2, 3 tries left\n");
+}
+
+#[test]
+fn the_partition_with_the_deployments_is_no_slot_and_another_one_of_that_label_is() {
+    let disk = Disk::new();
+    disk.edit(|table| {
+        table[3].partition_type_guid = PartitionType::Root.uuid().to_mixed_endian();
+        table[3].partition_name = "root-b".into();
+    });
+    let lines = disk.run(&["status", "--deployments"]);
+    let devices: Vec<_> = lines.lines().filter_map(|line| line.split('\t').nth(2)).collect();
+    assert_eq!(devices, ["vda1", "vda2", "vda3", "vda3"], "{lines}");
+}
+
+#[test]
+fn a_name_that_two_devices_have_needs_its_device() {
+    let disk = Disk::with_copies(2);
+    let name = "debian-010101010101.0";
+    for wanted in [name.to_owned(), format!("ostree:{name}")] {
+        let expected = format!(
+            "surefoot: cannot find deployment {wanted}: that is a deployment of vda3 and one of vda4\n  \
+             Give its device as well, as in NAME@vda3.\n"
+        );
+        assert_eq!(disk.run(&["mark-good", &wanted]), expected);
+    }
+    for (wanted, device) in [(format!("{name}@vda4"), "vda4"), (format!("ostree:{name}@vda3"), "vda3")] {
+        let said = disk.run(&["mark-good", &wanted]);
+        assert!(said.starts_with(&format!("{name} (ostree on {device}) is good: ")), "{said}");
+    }
+    assert_eq!(disk.run(&["set-next", "slot:root-b@vda2"]), "root-b is next: priority 4, 3 tries left\n");
 }

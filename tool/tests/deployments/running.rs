@@ -137,6 +137,70 @@ fn the_running_one_is_found_among_many() {
 }
 
 #[test]
+fn a_filesystem_that_is_gone_does_not_keep_the_others_from_being_changed() {
+    let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
+    running.report_edited(|report| {
+        let mut gone = report["deployments"][1].clone();
+        gone["device"] = "gone1".into();
+        report["deployments"].as_array_mut().unwrap().push(gone);
+    });
+    let warning = "surefoot: warning: cannot read disk image /dev/gone1: No such file or directory\n";
+    assert_eq!(running.run(&["mark-good"]), format!("{SECOND} is good: priority 1, good\n{warning}"));
+    assert_eq!(running.run(&["set-next", FIRST]), format!("{FIRST} is next: priority 2, 3 tries left\n{warning}"));
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(lines.contains(&format!("{FIRST}\tostree\tDEVICE\t2\t3\tuntested\tnext\n")), "{lines}");
+    assert!(lines.ends_with(warning), "{lines}");
+}
+
+#[test]
+fn what_nothing_vouches_for_is_not_next_where_it_must_be_verified() {
+    let running = Running::new(Machine::ext4(|top| images(top, &["1", "2"])), None);
+    let words = format!("surefoot.deployment=auto surefoot.roothash={}", "01".repeat(32));
+    fs::write(running.machine.path("cmdline"), words).unwrap();
+    let said = running.run(&["set-next", "app_2"]);
+    let expected = "app_2 is next: priority 2, 3 tries left\n\
+                    surefoot: warning: the running command line does not accept app_2: it asks for a verified root, and no \
+                    root hash or digest in it vouches for this one; the boot would pass it over\n";
+    assert_eq!(said, expected);
+    let status = running.run(&["status"]);
+    let expected = "  app_2  image on DEVICE           3 tries left, root hash not accepted, priority 2\n";
+    assert!(status.contains(expected), "{status}");
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(!lines.contains("\tnext\n"), "{lines}");
+}
+
+#[test]
+fn slots_that_cannot_be_read_are_said() {
+    let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
+    let disk = running.machine.path("slots.img");
+    let attach = || {
+        let output = Command::new("/usr/sbin/losetup").args(["--find", "--show"]).arg(&disk).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    // A protective MBR, and no table behind it.
+    let mut damaged = vec![0; 1 << 20];
+    damaged[446 + 4] = 0xee;
+    damaged[446 + 8] = 1;
+    damaged[446 + 12..446 + 16].fill(0xff);
+    damaged[510..512].copy_from_slice(&[0x55, 0xaa]);
+    for (content, is_said) in [(vec![0; 1 << 20], false), (damaged, true)] {
+        fs::write(&disk, content).unwrap();
+        let device = attach();
+        running.report_edited(|report| {
+            let disk = device.strip_prefix("/dev/").unwrap();
+            report["deployment"]["slot"] = json!({"disk": disk, "partition": 1, "priority": 1, "tries_left": 0,
+                                                  "successful": true, "once_good": true});
+        });
+        let said = running.run(&["mark-good"]);
+        run(Command::new("/usr/sbin/losetup").args(["--detach", &device]));
+        let warning =
+            format!("surefoot: warning: cannot use {device}: both copies of its partition table are damaged\n");
+        let expected = format!("{SECOND} is good: priority 1, good\n{}", if is_said { &warning } else { "" });
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
 fn a_running_one_that_is_gone_is_no_reason_to_do_nothing() {
     let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
     running.report_edited(|report| report["deployment"]["name"] = "debian-030303030303.0".into());
@@ -166,6 +230,11 @@ fn what_several_commands_change_at_once_is_all_kept() {
 fn who_is_not_root_sees_what_the_boot_has_left() {
     use std::os::unix::process::CommandExt;
     let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
+    running.report_edited(|report| {
+        let mut other = report["deployments"][0].clone();
+        other["device"] = "other1".into();
+        report["deployments"].as_array_mut().unwrap().push(other);
+    });
     let program = running.machine.path("surefoot");
     copy_program(&program);
     fs::set_permissions(program.parent().unwrap(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -174,5 +243,10 @@ fn who_is_not_root_sees_what_the_boot_has_left() {
     let output = command.args(["status", "--report"]).arg(report).uid(65534).gid(65534).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.contains("\ndeployments as the boot left them ("), "{shown}");
-    assert!(shown.contains(&format!("  {SECOND}  ostree on ")), "{shown}");
+    // The best one comes first, and is the running one as well.
+    for (name, device, role) in [(SECOND, "loop", "running"), (FIRST, "loop", "tries"), (SECOND, "other1", "tries")] {
+        let line = shown.lines().find(|line| line.contains(&format!("  {name}  ostree on {device}")));
+        let words: Vec<_> = line.unwrap().split_whitespace().collect();
+        assert_eq!(words.get(4), Some(&role), "{shown}");
+    }
 }
