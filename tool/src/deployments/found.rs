@@ -40,6 +40,9 @@ pub(crate) struct Deployment {
     pub(crate) running: bool,
     /// Whether the next boot takes it, if nothing is changed and it does not fail.
     pub(crate) next: bool,
+    /// Whether its kind puts it first in its filesystem.
+    #[serde(skip)]
+    pub(super) first: bool,
 }
 
 /// How the ledgers' keepers are called.
@@ -67,6 +70,7 @@ impl Deployment {
             accepted: slot.accepted,
             running: slot.running,
             next: slot.next,
+            first: false,
         }
     }
 
@@ -94,6 +98,7 @@ impl Deployment {
             accepted: None,
             running: false,
             next: false,
+            first: candidate.order.index == 0,
         })
     }
 
@@ -113,6 +118,7 @@ impl Deployment {
             accepted: None,
             running: false,
             next: false,
+            first: false,
         })
     }
 

@@ -53,6 +53,30 @@ fn the_story_of_an_update() {
     });
 }
 
+/// A snapshot that another program has made the default since the ledger was last changed is the next one; what is done here
+/// afterwards counts again.
+#[test]
+fn a_rollback_by_snapper_is_followed() {
+    let machine = Machine::snapshots(&[1, 2]);
+    let order = || {
+        let lines = machine.run(&["status", "--deployments"]);
+        lines.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(machine.run(&["mark-good", "snapshot-1"]), "snapshot-1 is good: priority 1, good\n");
+    assert_eq!(machine.run(&["mark-good", "snapshot-2"]), "snapshot-2 is good: priority 2, good\n");
+    assert_eq!(order(), "snapshot-2 snapshot-1");
+    machine.make_default(1);
+    assert_eq!(order(), "snapshot-1 snapshot-2");
+    let back = machine.run(&["rollback", "--running", "snapshot-1"]);
+    assert_eq!(back, "snapshot-2 is next: priority 3, good\n");
+    assert_eq!(order(), "snapshot-2 snapshot-1");
+    machine.make_default(2);
+    machine.run(&["mark-bad", "snapshot-1"]);
+    machine.make_default(1);
+    let next = machine.run(&["status"]);
+    assert!(next.contains("snapshot-2  btrfs on vda  next"), "{next}");
+}
+
 #[test]
 fn without_another_good_one_there_is_no_way_back() {
     let machine = Machine::ext4(|top| ostree(top, &[1, 2]));

@@ -85,18 +85,54 @@ impl Machine {
     /// With a btrfs whose default subvolume `root` is filled by `fill`.
     pub fn subvolume(fill: impl FnOnce(&Path)) -> Self {
         let machine = Self::btrfs(|_| ());
-        let (source, mounted) = (machine.path("source"), machine.path("mounted"));
+        let source = machine.path("source");
         fs::create_dir_all(&source).unwrap();
-        fs::create_dir_all(&mounted).unwrap();
         fill(&source);
-        let root = mounted.join("root");
-        run(Command::new("mount").args(["-o", "loop"]).args([&machine.image_path(), &mounted]));
-        run(Command::new("btrfs").args(["subvolume", "create"]).arg(&root));
-        run(Command::new("cp").arg("--archive").args([&source.join("."), &root]));
-        run(Command::new("btrfs").args(["subvolume", "set-default"]).arg(&root));
-        run(Command::new("umount").arg(&mounted));
-        wait_until_detached(machine.folder.path());
+        machine.mounted(|top| {
+            let root = top.join("root");
+            subvolume(&["create"], &root);
+            run(Command::new("cp").arg("--archive").args([&source.join("."), &root]));
+            subvolume(&["set-default"], &root);
+        });
         machine
+    }
+
+    /// With a btrfs that has snapshots of these numbers, as snapper keeps them; the last one is the default subvolume.
+    pub fn snapshots(numbers: &[u32]) -> Self {
+        let machine = Self::btrfs(|_| ());
+        machine.mounted(|top| {
+            for name in ["@", "@/.snapshots", "@/var", "@/home"] {
+                subvolume(&["create"], &top.join(name));
+            }
+            for number in numbers {
+                let folder = top.join(format!("@/.snapshots/{number}"));
+                let info = format!(
+                    "<?xml version=\"1.0\"?>\n<snapshot>\n  <type>single</type>\n  <num>{number}</num>\n  \
+                     <date>2026-11-22 10:00:00</date>\n</snapshot>\n"
+                );
+                write(&folder.join("info.xml"), &info);
+                subvolume(&["create"], &folder.join("snapshot"));
+                root(&folder.join("snapshot"));
+            }
+        });
+        machine.make_default(*numbers.last().unwrap());
+        machine
+    }
+
+    /// Makes a snapshot the default subvolume, as `snapper rollback` does.
+    pub fn make_default(&self, number: u32) {
+        self.mounted(|top| subvolume(&["set-default"], &top.join(format!("@/.snapshots/{number}/snapshot"))));
+    }
+
+    /// Does something while the filesystem in the image is mounted, from its top.
+    fn mounted(&self, change: impl FnOnce(&Path)) {
+        let folder = self.path("mounted");
+        fs::create_dir_all(&folder).unwrap();
+        run(Command::new("mount").args(["-o", "loop,subvol=/"]).args([&self.image_path(), &folder]));
+        change(&folder);
+        run(Command::new("sync").arg("--file-system").arg(&folder));
+        run(Command::new("umount").arg(&folder));
+        wait_until_detached(self.folder.path());
     }
 
     fn new(image: &'static str, size: u64, fill: impl FnOnce(&Path), make: &[&str]) -> Self {
@@ -168,6 +204,10 @@ pub fn copy_program(to: &Path) {
 }
 
 /// Runs a command that must do what it is asked for.
+fn subvolume(words: &[&str], path: &Path) {
+    run(Command::new("btrfs").arg("subvolume").args(words).arg(path));
+}
+
 pub fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
