@@ -15,11 +15,16 @@ const WORDS: &str = "root=PARTLABEL=sysroot surefoot.verity=optional surefoot.de
 const CHECKS: [&str; 3] = ["no unit has failed", "snapper knows what was booted", "surefoot status names it"];
 const KEPT: [&str; 2] = ["/var was kept", "/home was kept"];
 
-/// On a read-only root, as transactional systems have it, a rollback makes the earlier snapshot the default.
+/// On a read-only root, as transactional systems have it, a rollback makes the earlier snapshot the default. It is followed
+/// although the ledger knows both, and has the other one at a higher priority.
 fn rolled_back_by_snapper(name: &str) -> Result<()> {
-    let [first, second] = Machine::build(Roots::ReadOnly)?.play(name, WORDS)?;
-    went_well(&first, &[&["version 2 runs", "/usr refuses writes", "snapper rollback"], &CHECKS[..]].concat())?;
-    went_well(&second, &[&["version 1 runs", "/usr refuses writes"], &CHECKS[..], &KEPT].concat())
+    let boots: [_; 3] = Machine::build(Roots::ReadOnly)?.play(name, &format!("{WORDS} surefoot-demo.back"))?;
+    let told = ["surefoot mark-good", "snapper rollback"];
+    for (lines, (version, more)) in boots.iter().zip([(2, &told[..]), (1, &told[..]), (2, &[])]) {
+        let runs = format!("version {version} runs");
+        went_well(lines, &[&[runs.as_str(), "/usr refuses writes"], &CHECKS[..], more].concat())?;
+    }
+    boots[1..].iter().try_for_each(|lines| went_well(lines, &KEPT))
 }
 
 /// On a root that takes writes it makes a writable copy of the earlier one the default.

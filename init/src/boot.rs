@@ -150,7 +150,9 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
 
     fn looked(&mut self, number: u8) {
         if let Some(tree) = self.sysroots.get_mut(usize::from(number)) {
-            *tree = MountedTree::open(&sysroot(number)).ok();
+            let opened = MountedTree::open(&sysroot(number));
+            *tree =
+                opened.map_err(|errno| log::error!("cannot look into {}: {}", sysroot(number), Explained(errno))).ok();
         }
     }
 

@@ -68,13 +68,15 @@ fn look_into<'a, B: Boot<'a>>(
         boot.passed_over(what, why);
         first.get_or_insert_with(|| reason!("{NOTHING}; {what}: {why}"));
     }
-    match found {
-        Ok(()) if selection.ledger.is_none() => {
-            let keeper = Keeper::File(number);
-            selection.ledger = Some(Ledger { keeper, reboots: ledger.reboots(), most: MAX_REBOOTS });
-        }
-        Ok(()) => {}
-        Err(why) => log::error!("the boot ledger of /dev/{} cannot be read: {why}", device.device),
+    // Without it nobody knows how often the machine has rebooted by itself: then it does not.
+    let most = if found.is_ok() { MAX_REBOOTS } else { 0 };
+    let keeper = Keeper::File(number);
+    selection.ledger.get_or_insert(Ledger { keeper, reboots: ledger.reboots(), most });
+    if let Err(why) = found {
+        boot.degraded(reason!(
+            "the boot ledger of /dev/{} cannot be read, so that deployments count as unknown: {why}",
+            device.device
+        ));
     }
     Ok(())
 }

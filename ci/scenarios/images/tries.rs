@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use surefoot_ci::edit::Edit;
 use surefoot_ci::images::Images;
 use surefoot_ci::machine::{End, Outcome};
 use surefoot_ci::slots::machine::tree;
@@ -10,7 +11,7 @@ use surefoot_probe::Outcome as Done;
 
 use super::machine::{Machine, came_up};
 use crate::Scenario;
-use crate::judge::{actions, said, same};
+use crate::judge::{actions, boot_report, said, same};
 use crate::slots::judge::{failed, passed_over, ran};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -18,6 +19,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("images::power_cut_leaves_a_spent_try", power_cut_leaves_a_spent_try),
     ("images::new_name_is_taken", new_name_is_taken),
     ("images::rolled_back_by_command", rolled_back_by_command),
+    ("images::ledger_that_cannot_be_read", ledger_that_cannot_be_read),
 ];
 
 /// Has the probe list the images.
@@ -86,4 +88,24 @@ fn rolled_back_by_command(name: &str) -> Result<()> {
     commands("update", ("os_2", 1), &["/usr/bin/surefoot mark-good", "/usr/bin/surefoot rollback"])?;
     commands("back", ("os_1", 0), &["/usr/bin/surefoot set-next os_2"])?;
     names(&machine, "again", ("os_2", 1), &["os_1.raw", "os_2.raw"]).map(drop)
+}
+
+/// Somebody has put a link in the ledger's place. What boots without it boots, and says so; a machine that nothing boots on does
+/// not reboot for ever, for nobody could count.
+fn ledger_that_cannot_be_read(name: &str) -> Result<()> {
+    let images = Images::new()
+        .appended("images/os_1.raw", &tree("1", &[])?)
+        .edit(Edit::directory("surefoot"))
+        .edit(Edit::symlink("surefoot/ledger", "/etc/passwd"));
+    let mut machine = Machine::new(name, &images)?;
+    let report = came_up(&machine.boot("1", "")?, "os_1", &machine.files.root_hashes[0])?;
+    let degraded = boot_report(&report)?["degraded"].to_string();
+    let expected =
+        "the boot ledger of /dev/vda1 cannot be read, so that deployments count as unknown: a symbolic link is in";
+    ensure!(degraded.contains(expected), "{degraded}");
+    machine.files.root_hashes = vec!["0123456789abcdef00112233445566778899aabbccddeefffedcba9876543210".to_owned()];
+    let outcome = machine.boot("2", "")?;
+    ensure!(outcome.end == End::Halted, "it should have halted\n{}", outcome.tail());
+    let why = "no deployment was found that may boot; os_1: no accepted root hash vouches for it";
+    said(&outcome, &format!("boot failed: {why}; after 0 automatic reboots nothing is left to try; halting"))
 }
