@@ -6,6 +6,7 @@
 
 mod change;
 pub mod file;
+mod in_tree;
 mod order;
 
 use core::fmt;

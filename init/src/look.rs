@@ -4,8 +4,7 @@
 use boot_config::Config;
 use deployment::candidates::{self, Candidate, DeviceSource, Keeper, Look};
 use deployment::ledger::MAX_REBOOTS;
-use deployment::ledger::file::{self, FILE_SIZE, LedgerFile};
-use deployment::tree::{Tree, TreeError};
+use deployment::ledger::file::LedgerFile;
 
 use crate::attempt::Boot;
 use crate::execute::carry_out;
@@ -56,7 +55,7 @@ fn look_into<'a, B: Boot<'a>>(
     boot.looked(number);
     let Some(tree) = boot.sysroot(number) else { return Ok(()) };
     let mut ledger = LedgerFile::default();
-    let found = read_ledger(tree, &mut ledger);
+    let found = ledger.read_in(tree);
     let look = Look { config, tree, initramfs: boot.initramfs(), device };
     let mut notes = Notes::new();
     candidates::look_into(&look, number, &ledger, &mut selection.candidates, &mut |what, why| {
@@ -85,17 +84,3 @@ fn look_into<'a, B: Boot<'a>>(
 const MAX_NOTES: usize = 8;
 
 type Notes = heapless::Vec<(heapless::String<64>, Reason), MAX_NOTES>;
-
-/// Reads the ledger of a filesystem; one that is not there is empty.
-fn read_ledger(tree: &dyn Tree, ledger: &mut LedgerFile) -> Result<(), TreeError> {
-    let mut buffer = [0; FILE_SIZE];
-    match tree.read(file::PATH, &mut buffer) {
-        // What is in memory can be read.
-        Ok(bytes) => {
-            let _ = ledger.read(&bytes);
-            Ok(())
-        }
-        Err(TreeError::Missing) => Ok(()),
-        Err(why) => Err(why),
-    }
-}

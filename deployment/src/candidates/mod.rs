@@ -30,6 +30,7 @@ use crate::filesystem::FilesystemKind;
 
 pub use error::{CandidateError, MAX_MISSING, Missing, MissingDevice, Refusal, Role, TwoDisks};
 pub use name::{CandidateName, MAX_CANDIDATE_NAME};
+pub use ostree::linked_deployment;
 pub use rank::candidates;
 pub use recipe::{Base, Part, Place, Recipe, Refused};
 pub use record::{Keeper, Record, SPENT, Standing};

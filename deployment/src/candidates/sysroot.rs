@@ -153,10 +153,7 @@ fn add(found: &mut Sysroots, device: &BlockDevice) {
 /// Whether the partition holds a filesystem that can be written, and is no slot.
 fn may_hold_deployments(config: &Config<'_>, device: &BlockDevice) -> bool {
     let Some(partition) = &device.partition else { return false };
-    let kind = device.filesystem.as_ref().map(|filesystem| filesystem.kind);
-    let usable =
-        matches!(kind, Some(FilesystemKind::Ext4 | FilesystemKind::Xfs | FilesystemKind::Btrfs | FilesystemKind::F2fs));
-    usable
+    device.filesystem.as_ref().is_some_and(|filesystem| filesystem.kind.may_hold_deployments())
         && !partition.attributes.no_auto()
         && !is_unfinished(&partition.label)
         && slot::accepted(config, partition).is_none()

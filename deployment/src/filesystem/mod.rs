@@ -62,6 +62,11 @@ pub enum FilesystemKind {
 }
 
 impl FilesystemKind {
+    /// Whether it can be written, so that deployments may lie in it.
+    pub const fn may_hold_deployments(self) -> bool {
+        matches!(self, Self::Ext4 | Self::Xfs | Self::Btrfs | Self::F2fs)
+    }
+
     /// The type that the kernel mounts it as; `None` for what is no filesystem.
     pub const fn kernel_name(self) -> Option<&'static str> {
         match self {

@@ -1,8 +1,9 @@
 //! The boot entry of an ostree deployment, whose name may count tries (Boot Loader Specification, "Boot counting"): what
 //! the ledger says is said there, too, so that the boot loader chooses alike.
 
+use deployment::candidates::linked_deployment;
 use deployment::gpt::Attributes;
-use deployment::ostree::{BootEntry, BootLink};
+use deployment::ostree::BootEntry;
 use deployment::tree::{Below, Tree};
 use init::ledger::rename;
 use init::mounted_tree::MountedTree;
@@ -52,19 +53,7 @@ fn entries(tree: &dyn Tree) -> Option<String> {
 fn boots(tree: &dyn Tree, path: &str, name: &str, place: &str) -> bool {
     let mut buffer = vec![0; MAX_ENTRY];
     let entry = tree.read_text(path, &mut buffer).ok().and_then(|text| BootEntry::parse(name, text));
-    entry.and_then(|entry| deployment_of(tree, entry.ostree()?)).as_deref() == Some(place)
-}
-
-/// The path of the deployment that a boot link leads to.
-fn deployment_of(tree: &dyn Tree, asked: &str) -> Option<String> {
-    let link = BootLink::parse(asked).ok()?;
-    let start = format!("boot.{}", link.boot_version);
-    let mut buffer = [0; MAX_LINK];
-    let directory = tree.read_link(&format!("ostree/{start}"), &mut buffer).ok()?;
-    let sub_version = directory.strip_prefix(&start)?.strip_prefix('.')?.parse().ok()?;
-    let mut buffer = [0; MAX_LINK];
-    let text = tree.read_link(&link.resolved(sub_version).to_string(), &mut buffer).ok()?;
-    link.deployment(text).ok().map(|deployment| deployment.to_string())
+    entry.and_then(|entry| linked_deployment(tree, entry.ostree()?)).as_deref() == Some(place)
 }
 
 /// What an entry is to be called; `None` for one whose name counts nothing.
@@ -146,6 +135,17 @@ mod tests {
             assert_eq!(names(&top).len(), 2);
             assert_eq!(names(&top)[0], "ostree-1+3-0.conf");
         }
+    }
+
+    #[test]
+    fn a_boot_link_that_ostree_has_not_written_leads_to_no_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, _] = sysroot(folder.path());
+        fs::rename(folder.path().join("ostree/boot.1.0"), folder.path().join("ostree/boot.1.7")).unwrap();
+        symlink("boot.1.7", folder.path().join("ostree/boot.1")).unwrap();
+        let tree = MountedTree::open(folder.path().to_str().unwrap()).unwrap();
+        tell(&tree, "", &first, Attributes::default()).unwrap();
+        assert_eq!(names(folder.path()), ["ostree-1+3-0.conf", "ostree-2+3-0.conf"]);
     }
 
     #[test]

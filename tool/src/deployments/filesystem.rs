@@ -5,8 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use deployment::candidates::DeviceSource;
-use deployment::ledger::file::{self as ledger_file, LedgerFile};
-use deployment::tree::{Tree, TreeError};
+use deployment::ledger::file::LedgerFile;
 use deployment::{FilesystemKind, Name};
 use init::mounted_tree::MountedTree;
 use sys::Errno;
@@ -53,7 +52,7 @@ impl Volume {
         let path = Path::new("/dev").join(name.replace('!', "/"));
         let disks = Disks::open(&[&path], Reading::default())?;
         let found = disks.facts().devices().first().and_then(|device| device.filesystem.as_ref());
-        let kind = found.map(|filesystem| filesystem.kind).filter(|kind| may_hold_deployments(*kind));
+        let kind = found.map(|filesystem| filesystem.kind).filter(|kind| kind.may_hold_deployments());
         let device = kind.and(Name::try_from(name).ok());
         Ok(device
             .map(|device| Self { device: DeviceSource { device, filesystem: kind }, content: Content::Node(path) }))
@@ -73,11 +72,6 @@ impl Volume {
             Content::Part(path, ..) => format!("{} of {}", self.device.device, path.display()),
         }
     }
-}
-
-/// Whether it is a filesystem that can be written.
-pub(super) fn may_hold_deployments(kind: FilesystemKind) -> bool {
-    matches!(kind, FilesystemKind::Ext4 | FilesystemKind::Xfs | FilesystemKind::Btrfs | FilesystemKind::F2fs)
 }
 
 impl Filesystem {
@@ -108,7 +102,9 @@ impl Filesystem {
         mounted.map_err(|why| failed(&why))?;
         let mounted = Mounted(place.clone());
         let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
-        let ledger = read_ledger(&tree)
+        let mut ledger = LedgerFile::default();
+        ledger
+            .read_in(&tree)
             .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
         Ok(Self { volume: volume.clone(), tree, ledger, _mounted: mounted, _device: device, _folder: folder })
     }
@@ -178,17 +174,4 @@ fn is_mounted_read_only(path: &Path) -> Option<bool> {
         let is_it = mount.split(' ').nth(2) == Some(&number) || Path::new(source) == path;
         is_it.then(|| options.split(',').any(|option| option == "ro"))
     })
-}
-
-fn read_ledger(tree: &dyn Tree) -> Result<LedgerFile, TreeError> {
-    let mut ledger = LedgerFile::default();
-    match tree.read(ledger_file::PATH, &mut [0; ledger_file::FILE_SIZE]) {
-        Ok(bytes) => {
-            // What is in memory can be read.
-            let _ = ledger.read(&bytes);
-            Ok(ledger)
-        }
-        Err(TreeError::Missing) => Ok(ledger),
-        Err(why) => Err(why),
-    }
 }

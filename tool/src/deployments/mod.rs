@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use boot_config::Config;
 use boot_config::policy::{DeploymentChoice, VerityPolicy};
 use deployment::Candidate;
-use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing, Trust};
+use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing, Trust, rank};
 use deployment::tree::Tree;
 use deployment::vpick::path_after_try;
 use init::mounted_tree::MountedTree;
@@ -144,9 +144,9 @@ impl Machine {
         }
     }
 
-    /// The candidates in the filesystems, by the code of PID 1. They are listed whether the command line accepts them or
-    /// not; for some that depends on what is in the initramfs, which is not there any more. With `all`, those that the command line does
-    /// not choose from as well.
+    /// The candidates in the filesystems, by the code of PID 1. With `all`, those that the command line does not choose from
+    /// as well, and as far as there is room those that it does not accept. Whether ostree's are verified depends on what is
+    /// in the initramfs, which is not there any more: they are taken in any case.
     fn candidates(&self, all: bool) -> Candidates {
         let mut found = Candidates::new();
         let Some(mut config) = self.command_line.parsed_or_any() else { return found };
@@ -157,22 +157,41 @@ impl Machine {
         {
             found = candidates::candidates(&config, context.disk.facts()).unwrap_or_default();
         }
-        for number in 0..self.filesystems.len() {
-            self.look(&config, number, &mut found);
+        self.look(&config, &mut found);
+        if config.verity == VerityPolicy::Required {
+            config.verity = VerityPolicy::Optional;
+            let mut others = Candidates::new();
+            self.look(&config, &mut others);
+            for other in others {
+                let is_same = |known: &Candidate| {
+                    (&known.name, known.kind, known.device()) == (&other.name, other.kind, other.device())
+                };
+                if found.iter().any(is_same) {
+                    continue;
+                }
+                if other.kind.0 == OSTREE {
+                    rank::offer(&mut found, other);
+                } else if all {
+                    // Where there is no room it is left out.
+                    let _ = found.push(other);
+                }
+            }
+            rank::sort(&mut found);
         }
         found
     }
 
-    /// Adds the candidates in the filesystem with this number.
-    fn look(&self, config: &Config<'_>, number: usize, found: &mut Candidates) {
+    /// Adds the candidates in the filesystems.
+    fn look(&self, config: &Config<'_>, found: &mut Candidates) {
+        for number in 0..self.filesystems.len() {
+            self.look_into(config, number, found);
+        }
+    }
+
+    fn look_into(&self, config: &Config<'_>, number: usize, found: &mut Candidates) {
         // What the initramfs says is in the running system, too, as a rule.
         let (Some(filesystem), Ok(initramfs)) = (self.filesystems.get(number), MountedTree::open("/")) else { return };
-        let mut config = config.clone();
-        if config.verity == VerityPolicy::Required {
-            config.verity = VerityPolicy::Optional;
-        }
-        let (tree, device) = (&filesystem.tree, &filesystem.volume.device);
-        let look = Look { config: &config, tree, initramfs: &initramfs, device };
+        let look = Look { config, tree: &filesystem.tree, initramfs: &initramfs, device: &filesystem.volume.device };
         let number = u8::try_from(number).unwrap_or(u8::MAX);
         candidates::look_into(&look, number, &filesystem.ledger, found, &mut |_, _| {});
     }
@@ -189,10 +208,13 @@ impl Machine {
         let mut config = self.command_line.parsed_or_any()?;
         // With root= a kind takes it that what is named is there.
         config.root.device = None;
+        if config.verity == VerityPolicy::Required {
+            config.verity = VerityPolicy::Optional;
+        }
         [place, &sought.name].into_iter().find_map(|name| {
             config.deployment = Some(DeploymentChoice::Named { kind: &sought.kind, name });
             let mut found = Candidates::new();
-            self.look(&config, number, &mut found);
+            self.look_into(&config, number, &mut found);
             let found = found.iter().filter_map(|candidate| self.in_filesystem(candidate));
             found.into_iter().find(|(found, _)| found.is_same(sought) && found.place.as_deref() == Some(place))
         })

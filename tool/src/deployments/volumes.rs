@@ -6,7 +6,7 @@ use std::path::Path;
 use deployment::candidates::{DeviceSource, MAX_SYSROOTS};
 use deployment::facts::partition_name;
 
-use super::filesystem::{Content, Volume, may_hold_deployments};
+use super::filesystem::{Content, Volume};
 use crate::disk_image::{Disks, Reading};
 use crate::error::Error;
 use crate::slots::{DiskOptions, kernel_name};
@@ -30,7 +30,7 @@ fn on_disk(path: &Path) -> (Vec<Volume>, Vec<Error>) {
     let disk = kernel_name(path);
     let usable = disks.facts().devices().iter().filter_map(|device| {
         let kind = device.filesystem.as_ref()?.kind;
-        if !may_hold_deployments(kind) {
+        if !kind.may_hold_deployments() {
             return None;
         }
         let partition = device.partition.as_ref();

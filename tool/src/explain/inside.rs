@@ -14,6 +14,7 @@ use init::plan::{Action, ComposefsSource, Device, LoopFile, Mount, Source, Verit
 use init::reason;
 use init::text::Reason;
 use nix::errno::Errno;
+use nix::mount::MsFlags;
 use sys::mount::Attributes;
 use sys_mount::MountFlags;
 use tempfile::TempDir;
@@ -35,8 +36,9 @@ const NO_VERITY: &str = "whether the files of the composefs have the digests tha
 const CAREFUL: MountFlags =
     MountFlags::RDONLY.union(MountFlags::NOSUID).union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Where the kernel says that it has fs-verity.
-const FS_VERITY: &str = "/sys/fs/ext4/features/verity";
+/// Where each filesystem says that it has fs-verity, once it is loaded.
+const FS_VERITY: [&str; 3] =
+    ["/sys/fs/ext4/features/verity", "/sys/fs/btrfs/features/verity", "/sys/fs/f2fs/features/verity"];
 
 /// A folder that stands for the `/` of the initramfs.
 pub(crate) struct Inside<'d> {
@@ -116,7 +118,7 @@ impl<'d> Inside<'d> {
 
     /// A composefs, by PID 1's own code; without its checks where this machine's kernel has no fs-verity.
     fn composefs(&mut self, source: &ComposefsSource, target: &str) -> Result<(), Reason> {
-        if !["erofs", "overlay"].into_iter().all(has_filesystem) {
+        if !["erofs", "overlay"].into_iter().all(|kind| has_filesystem(kind, &self.top)) {
             self.not_checked = Some(NO_COMPOSEFS);
             return Ok(());
         }
@@ -157,8 +159,11 @@ impl<'d> Inside<'d> {
         new_root::check(&self.path(places::NEW_ROOT).to_string_lossy(), init)
     }
 
-    /// Does what a step does to the root itself.
+    /// Does what a step does to the root itself, if there is one.
     pub(crate) fn perform(&self, action: &Action<'_>) -> Result<(), Reason> {
+        if !self.has_root() {
+            return Ok(());
+        }
         let done = match action {
             Action::CheckDirectory { path } => {
                 return new_root::check_directory(&self.path(places::NEW_ROOT).to_string_lossy(), path);
@@ -248,15 +253,17 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Whether this machine's kernel can tell fs-verity digests.
+/// Whether this machine's kernel can tell fs-verity digests. The filesystem with the files is mounted, so that the kernel has
+/// loaded it.
 pub(super) fn has_fs_verity() -> bool {
-    Path::new(FS_VERITY).exists()
+    FS_VERITY.iter().any(|path| Path::new(path).exists())
 }
 
-/// Whether this machine's kernel has a type of filesystem.
-fn has_filesystem(name: &str) -> bool {
-    let types = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    types.lines().any(|line| line.split_whitespace().last() == Some(name))
+/// Whether this machine's kernel has a type of filesystem. It loads the module when it is to mount one: that is asked for
+/// here, with nothing to be mounted.
+fn has_filesystem(kind: &str, place: &Path) -> bool {
+    let none: Option<&str> = None;
+    nix::mount::mount(none, place, Some(kind), MsFlags::MS_RDONLY, none) != Err(Errno::ENODEV)
 }
 
 fn is_in_root(path: &str) -> bool {
@@ -276,4 +283,19 @@ fn says_something_of_the_image(why: &io::Error) -> bool {
             Errno::EINVAL | Errno::EUCLEAN | Errno::EIO | Errno::ENOENT | Errno::EBADMSG | Errno::EOPNOTSUPP
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk_image::Reading;
+
+    #[test]
+    fn nothing_is_said_of_a_root_that_was_left_out() {
+        let disks = Disks::open::<&Path>(&[], Reading::default()).unwrap();
+        let inside = Inside::new(&disks).unwrap();
+        let home = || init::path!("{}/home", places::NEW_ROOT);
+        assert_eq!(inside.perform(&Action::CheckDirectory { path: init::path!("/home") }), Ok(()));
+        assert_eq!(inside.perform(&Action::Link { destination: "var/home", path: home() }), Ok(()));
+    }
 }

@@ -57,9 +57,12 @@ pub(crate) struct Unknown {
 impl Rehearsal<'_> {
     /// Whether a failure says nothing of the boot: only a mounted filesystem tells fs-verity digests, and only a kernel that
     /// has fs-verity.
-    fn cannot_be_told(&self, why: &Reason) -> bool {
-        let says = |error: TreeError| why.contains(&error.to_string());
-        says(TreeError::Unknown) || self.inside.is_some() && !inside::has_fs_verity() && says(TreeError::Unsupported)
+    fn cannot_be_told(&self) -> bool {
+        match self.sysroots.untold() {
+            Some(TreeError::Unknown) => true,
+            Some(TreeError::Unsupported) => self.inside.is_some() && !inside::has_fs_verity(),
+            _ => false,
+        }
     }
 
     /// The attempt that is under way; it has been planned before anything else happens.
@@ -124,6 +127,7 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
     }
 
     fn planned(&mut self, plan: &Plan<'a>) {
+        self.sysroots.go_on();
         let ledger = std::mem::take(&mut self.ledger);
         self.explanation.attempts.push(Attempt { ledger, ..Attempt::new(plan) });
     }
@@ -137,7 +141,7 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
     }
 
     fn failed(&mut self, candidate: &Candidate, why: &Reason) {
-        if self.unknown.is_none() && self.cannot_be_told(why) {
+        if self.unknown.is_none() && self.cannot_be_told() {
             self.unknown = Some(Unknown { name: candidate.name.to_string(), why: why.to_string() });
         }
         if let Some(attempt) = self.attempt() {

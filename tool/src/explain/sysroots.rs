@@ -1,7 +1,9 @@
 //! The filesystems that are looked into for deployments, as far as they can be seen.
 
+use std::cell::Cell;
+
 use deployment::candidates::MAX_SYSROOTS;
-use deployment::tree::{FileKind, Tree, TreeError};
+use deployment::tree::{FileKind, Status, Tree, TreeError};
 use deployment::{ReadAt, ReadError};
 use init::mounted_tree::MountedTree;
 use init::places;
@@ -19,7 +21,7 @@ const READABLE: [&str; 3] = ["ext2", "ext3", "ext4"];
 /// The filesystems, by their numbers.
 #[derive(Default)]
 pub(super) struct Sysroots {
-    trees: [Option<Box<dyn Tree>>; MAX_SYSROOTS],
+    trees: [Option<Asked>; MAX_SYSROOTS],
     /// What steps have made in them.
     made: Vec<String>,
     /// The files that are loop devices.
@@ -53,13 +55,23 @@ impl Sysroots {
 
     fn keep(&mut self, number: usize, tree: Box<dyn Tree>) {
         if let Some(place) = self.trees.get_mut(number) {
-            *place = Some(tree);
+            *place = Some(Asked { tree, untold: Cell::new(None) });
         }
     }
 
     /// What can be seen of one.
     pub(super) fn tree(&self, number: usize) -> Option<&dyn Tree> {
-        self.trees.get(number)?.as_deref()
+        Some(self.trees.get(number)?.as_ref()?)
+    }
+
+    /// Why the last thing that a filesystem was asked, an fs-verity digest, was not told, if that is so.
+    pub(super) fn untold(&self) -> Option<TreeError> {
+        self.trees.iter().flatten().find_map(|asked| asked.untold.get())
+    }
+
+    /// Forgets about what was not told: nothing failed by it.
+    pub(super) fn go_on(&self) {
+        self.trees.iter().flatten().for_each(|asked| asked.untold.set(None));
     }
 
     /// Takes note that a step makes something.
@@ -112,6 +124,55 @@ impl Sysroots {
         let LoopFile { file, offset, size, .. } = self.loop_file(name)?;
         let (number, path) = in_sysroot(file)?;
         Some(FileContent { tree: self.tree(number)?, path, offset: *offset, size: *size })
+    }
+}
+
+/// A filesystem that takes note where it cannot tell an fs-verity digest, until it is asked something else.
+struct Asked {
+    tree: Box<dyn Tree>,
+    untold: Cell<Option<TreeError>>,
+}
+
+impl Asked {
+    fn ask(&self) -> &dyn Tree {
+        self.untold.set(None);
+        &*self.tree
+    }
+}
+
+impl Tree for Asked {
+    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], TreeError> {
+        self.ask().read(path, buffer)
+    }
+
+    fn read_exact_at(&self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<(), TreeError> {
+        self.ask().read_exact_at(path, offset, buffer)
+    }
+
+    fn read_link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
+        self.ask().read_link(path, buffer)
+    }
+
+    fn list(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), TreeError> {
+        self.ask().list(path, visit)
+    }
+
+    fn status(&self, path: &str) -> Result<Status, TreeError> {
+        self.ask().status(path)
+    }
+
+    fn verity_digest(&self, path: &str, digest: &mut [u8; 64]) -> Result<usize, TreeError> {
+        let told = self.ask().verity_digest(path, digest);
+        self.untold.set(told.err());
+        told
+    }
+
+    fn subvolume<'b>(&self, number: Option<u64>, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
+        self.ask().subvolume(number, buffer)
+    }
+
+    fn is_read_only_subvolume(&self, path: &str) -> Result<bool, TreeError> {
+        self.ask().is_read_only_subvolume(path)
     }
 }
 

@@ -67,11 +67,7 @@ impl DiskOptions {
 
     /// Whether the path leads to the disk that the system runs from.
     fn is_running_disk(&self, path: &Path) -> bool {
-        let report = self.read_report();
-        let running = report.and_then(|report| Some(node(&report.deployment.slot?.disk)));
-        let number =
-            |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.rdev()).filter(|rdev| *rdev != 0);
-        running.is_some_and(|running| number(&running).is_some() && number(&running) == number(path))
+        self.read_report().is_some_and(|report| runs_from(&report, path))
     }
 
     /// How slots are chosen: by the running kernel's command line, unless the disk is another machine's.
@@ -140,13 +136,51 @@ impl Context {
     }
 }
 
-/// The disk that the partition with this kernel name is on.
+/// Whether what was booted lies on the block device at this path: in a slot of it or, as a deployment in a filesystem, on it or
+/// a partition of it.
+fn runs_from(report: &BootReport, path: &Path) -> bool {
+    let deployment = &report.deployment;
+    let slot = deployment.slot.as_ref().map(|slot| node(&slot.disk));
+    let device = deployment.device.as_deref();
+    let running = [slot, device.map(node), device.and_then(disk_of)];
+    let number = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.rdev()).filter(|rdev| *rdev != 0);
+    let wanted = number(path);
+    wanted.is_some() && running.iter().flatten().any(|running| number(running) == wanted)
+}
+
+/// The disk that the partition with this kernel name is on; `None` for what is no partition.
 fn disk_of(partition: &str) -> Option<PathBuf> {
     let folder = Path::new("/sys/class/block").join(partition).canonicalize().ok()?;
+    folder.join("partition").exists().then_some(())?;
     Some(node(folder.parent()?.file_name()?.to_str()?))
 }
 
 fn no_slots() -> Error {
     Error::bad("cannot find", "the slots of this system", "it runs from none, or was not started by surefoot")
         .advice("Another disk or a disk image is given by --disk.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_runs_from_the_disk_of_its_filesystem_too() {
+        let report = include_str!("../status/tests/boot.json");
+        let mut report = report::parse(report).unwrap().into_report();
+        report.deployment.slot = None;
+        let devices = std::fs::read_dir("/sys/class/block").unwrap();
+        for name in devices.map(|device| device.unwrap().file_name().into_string().unwrap()) {
+            // A container may show the kernel's devices without their nodes.
+            if !node(&name).exists() {
+                continue;
+            }
+            report.deployment.device = Some(name.clone());
+            assert!(runs_from(&report, &node(&name)), "{name}");
+            assert!(disk_of(&name).is_none_or(|disk| !disk.exists() || runs_from(&report, &disk)), "{name}");
+            assert!(!runs_from(&report, Path::new("/dev/null")), "{name}");
+        }
+        report.deployment.device = None;
+        assert!(!runs_from(&report, Path::new("/dev/null")));
+    }
 }

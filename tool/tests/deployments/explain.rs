@@ -1,5 +1,7 @@
 //! What would boot, and how.
 
+use std::path::Path;
+
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -132,4 +134,34 @@ fn a_filesystem_without_deployments_says_so() {
     let machine = Machine::ext4(|top| write(&top.join("file"), ""));
     let text = machine.explain(&[]);
     assert!(text.ends_with("surefoot: the machine would not boot: no deployment was found that may boot\n"), "{text}");
+}
+
+#[test]
+fn fs_verity_digests_are_told_where_the_kernel_can() {
+    let digest = "ab".repeat(32);
+    let machine = Machine::ext4(|top| {
+        let meta = r#"{"version":1,"algorithm":"fsverity-sha256-12","features":{"compatible":[],
+                       "read-only-compatible":["v1_erofs"],"incompatible":[]},"erofs_formats":{"default":1}}"#;
+        write(&top.join("composefs/meta.json"), meta);
+        let object = format!("objects/ab/{}", "ab".repeat(31));
+        write(&top.join("composefs").join(&object), "");
+        std::fs::create_dir(top.join("composefs/images")).unwrap();
+        std::os::unix::fs::symlink(format!("../{object}"), top.join("composefs/images").join(&digest)).unwrap();
+        std::fs::create_dir_all(top.join("state/deploy").join(&digest)).unwrap();
+    });
+    let explain = |words: &[&str]| {
+        let cmdline = format!("root=/dev/vda composefs={digest} surefoot.etc=ro surefoot.var=ro surefoot.home=ro");
+        machine.run(&[&["explain", "--cmdline", &cmdline], words].concat())
+    };
+    let cannot =
+        "--- stderr, exit code 2\nsurefoot: cannot tell whether the machine would boot composefs-abababababababab: ";
+    let outside = explain(&[]);
+    assert!(outside.contains(cannot), "{outside}");
+    let inside = explain(&["--look-inside"]);
+    if Path::new("/sys/fs/ext4/features/verity").exists() {
+        assert!(inside.contains("surefoot: the machine would not boot: "), "{inside}");
+    } else {
+        assert!(inside.contains(cannot), "{inside}");
+        assert!(inside.ends_with("\n  Run it on a machine whose kernel has fs-verity.\n"), "{inside}");
+    }
 }

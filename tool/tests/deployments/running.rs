@@ -170,6 +170,26 @@ fn what_nothing_vouches_for_is_not_next_where_it_must_be_verified() {
 }
 
 #[test]
+fn what_is_verified_is_next_among_many_that_are_not() {
+    let hash = tempfile::NamedTempFile::new().unwrap();
+    let machine = Machine::ext4(|top| {
+        let versions: Vec<_> = (1..=16).map(|version| version.to_string()).collect();
+        images(top, &versions.iter().map(String::as_str).collect::<Vec<_>>());
+        let (image, tree) = (top.join("images/a.raw"), top.join("images/a.verity"));
+        fs::copy(top.join("images/app.raw.v/app_1.raw"), &image).unwrap();
+        let mut format = Command::new(env!("CARGO_BIN_EXE_surefoot"));
+        run(format.args(["verity", "format"]).args([&image, &tree]).arg("--root-hash-file").arg(hash.path()));
+    });
+    let running = Running::new(machine, None);
+    let hash = fs::read_to_string(hash.path()).unwrap();
+    let words = format!("surefoot.deployment=auto surefoot.roothash={}", hash.trim());
+    fs::write(running.machine.path("cmdline"), words).unwrap();
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(lines.contains("a\timage\tDEVICE\t1\t3\tuntested\tnext\n"), "{lines}");
+    assert_eq!(lines.lines().count(), 16, "{lines}");
+}
+
+#[test]
 fn slots_that_cannot_be_read_are_said() {
     let running = Running::new(Machine::ext4(|top| ostree(top, &[1, 2])), None);
     let disk = running.machine.path("slots.img");

@@ -21,6 +21,7 @@ use super::name::of_text;
 use super::sysroot::{Counters, Finder, MAX_PLACE, Offer, SysrootKind, View};
 use super::{Insecurity, Kind, Look, Trust};
 use crate::ostree::prepare_root::Check;
+use crate::ostree::target::MAX_PATH;
 use crate::tree::Tree;
 
 /// Deployments of ostree.
@@ -102,6 +103,11 @@ fn named(tree: &dyn Tree, asked: &str, list: &List) -> Option<Found> {
         return list::resolve(tree, asked).ok();
     }
     list.best_first().find(|found| of_text(format_args!("{found}")) == asked).cloned()
+}
+
+/// The directory of the deployment that a boot link leads to, by the value of `ostree=`; `None` where it leads to none.
+pub fn linked_deployment(tree: &dyn Tree, asked: &str) -> Option<String<MAX_PATH>> {
+    list::resolve(tree, asked).ok().map(|found| found.directory())
 }
 
 /// Whether all that becomes `/` is vouched for: only if the initramfs asks for a signature by one of its keys.
