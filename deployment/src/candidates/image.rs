@@ -133,10 +133,6 @@ fn image(look: &Look<'_>, finder: &mut Finder<'_>, path: &str, counters: Option<
     let name = Stem::of(path).map_or_else(|| FileName::try_from(path).unwrap_or_default(), |stem| stem.name);
     let trust = match content(look.tree, path, look.config) {
         Ok(content) if content.verity.is_some() => Trust::Verified,
-        // Whoever says which ones may boot does not mean others, not even where one without any may.
-        Ok(_) if !named && look.config.accepted_hashes().next().is_some() => {
-            return finder.pass_over(&name, format_args!("no accepted root hash vouches for it"));
-        }
         Err(why) if !named || why.is_missing() && look.config.root.device.is_none() => {
             // What is named may be in the next filesystem.
             return finder.pass_over(&name, format_args!("{why}"));
@@ -145,7 +141,13 @@ fn image(look: &Look<'_>, finder: &mut Finder<'_>, path: &str, counters: Option<
         Err(_) if look.config.verity == VerityPolicy::Required => Trust::Verified,
         Ok(_) | Err(_) => Trust::Insecure(Insecurity::Root),
     };
-    finder.offer(&Offer { name: format_args!("{name}"), place: path, trust, counters, named });
+    let offer = Offer { name: format_args!("{name}"), place: path, trust, counters, named };
+    // Whoever says which ones may boot does not mean others, not even where what nothing verifies may.
+    if trust != Trust::Verified && !named && look.config.accepted_hashes().next().is_some() {
+        finder.offer_barred(&offer, "no accepted root hash vouches for it");
+    } else {
+        finder.offer(&offer);
+    }
 }
 
 #[inline(never)]

@@ -254,17 +254,29 @@ pub struct Finder<'f> {
 
 impl Finder<'_> {
     /// Adds a deployment, which comes behind all that were added before of this kind and filesystem.
-    #[inline(never)]
     pub fn offer(&mut self, offer: &Offer<'_>) {
+        self.add(offer, None);
+    }
+
+    /// Adds one that is not to boot; why. It is listed so that it is known what there is.
+    pub fn offer_barred(&mut self, offer: &Offer<'_>, why: &'static str) {
+        self.add(offer, Some(why));
+    }
+
+    #[inline(never)]
+    fn add(&mut self, offer: &Offer<'_>, barred: Option<&'static str>) {
         let name = name::of_text(offer.name);
-        if self.look.config.verity == VerityPolicy::Required && offer.trust != Trust::Verified {
+        if barred.is_none() && self.look.config.verity == VerityPolicy::Required && offer.trust != Trust::Verified {
             let why = "nothing verifies it: surefoot.verity=optional boots it insecurely";
             return (self.note)(&name, format_args!("{why}"));
         }
         let (Ok(place), Ok(directory)) = (String::try_from(offer.place), self.directory.try_into()) else {
             return (self.note)(&name, format_args!("its path is longer than MAX_PLACE allows, {MAX_PLACE} bytes"));
         };
-        let record = self.record(&name, offer);
+        let mut record = self.record(&name, offer);
+        if let Some(why) = barred {
+            record.standing = Standing::Barred(why);
+        }
         if let Standing::Barred(why) = record.standing {
             (self.note)(&name, format_args!("{why}"));
         }
@@ -274,7 +286,8 @@ impl Finder<'_> {
         let order = if offer.named { Order { kind: 0, ..self.order } } else { self.order };
         let candidate =
             Candidate { name, kind: self.kind, root, usr: None, trust: offer.trust, record: Some(record), order };
-        self.order.index = self.order.index.saturating_add(1);
+        // What may not boot is not what its kind puts first.
+        self.order.index = self.order.index.saturating_add(barred.is_none().into());
         rank::offer(self.candidates, candidate);
     }
 
