@@ -120,7 +120,7 @@ fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
         all.iter().try_for_each(|Written { deployment, attributes, .. }| {
             ledger.set(&deployment.name, *attributes, &is_kept)
         })?;
-        let firsts = all.iter().map(|written| &written.deployment).filter(|deployment| deployment.first);
+        let firsts = all.iter().map(|written| &written.deployment).filter(|found| found.index == Some(0));
         ledger.set_firsts(firsts.map(|deployment| (deployment.kind.as_str(), deployment.name.as_str())));
         Ok::<_, LedgerError>(())
     });

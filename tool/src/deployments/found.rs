@@ -40,9 +40,9 @@ pub(crate) struct Deployment {
     pub(crate) running: bool,
     /// Whether the next boot takes it, if nothing is changed and it does not fail.
     pub(crate) next: bool,
-    /// Whether its kind puts it first in its filesystem.
+    /// Where its kind puts it among those in its filesystem, from 0; `None` where that is not known.
     #[serde(skip)]
-    pub(super) first: bool,
+    pub(super) index: Option<u32>,
 }
 
 /// How the ledgers' keepers are called.
@@ -70,7 +70,7 @@ impl Deployment {
             accepted: slot.accepted,
             running: slot.running,
             next: slot.next,
-            first: false,
+            index: None,
         }
     }
 
@@ -98,7 +98,7 @@ impl Deployment {
             accepted: None,
             running: false,
             next: false,
-            first: candidate.order.index == 0,
+            index: Some(candidate.order.index),
         })
     }
 
@@ -118,7 +118,7 @@ impl Deployment {
             accepted: None,
             running: false,
             next: false,
-            first: false,
+            index: None,
         })
     }
 
