@@ -15,7 +15,9 @@
 //! | 32 | 8 × 4 | the deployments that their kinds put first when the records were last gone through: CRC-32 of kind, NUL, name; 0 where there is none |
 //! | 64 | 63 × 64 | records: attributes (8 bytes), name (56 bytes, NUL-padded; empty where nothing is recorded) |
 
-use core::fmt;
+use core::fmt::{self, Write as _};
+
+use heapless::String;
 
 use super::MAX_REBOOTS;
 use crate::bytes::Bytes;
@@ -37,6 +39,8 @@ pub const MAX_RECORDED_NAME: usize = 56;
 /// How often a deployment that has not proved itself is tried, where nothing else is written down.
 pub const TRIES: u8 = 3;
 
+/// What is left of a longer name beside its checksum.
+const MAX_BEGINNING: usize = MAX_RECORDED_NAME - 9;
 const COPY_SIZE: usize = 4096;
 const MAGIC: &[u8; 8] = b"SUREFOOT";
 const VERSION: u32 = 1;
@@ -159,7 +163,7 @@ impl LedgerFile {
 
     /// What is written down of a deployment.
     pub fn find(&self, name: &str) -> Option<Attributes> {
-        let name = recorded(name);
+        let name = &*recorded(name);
         self.records().find(|(known, _)| *known == name).map(|(_, attributes)| attributes)
     }
 
@@ -216,7 +220,7 @@ impl LedgerFile {
     /// Writes down `attributes` of a deployment, in the place of what was there. Where there is no room, one that is not
     /// `kept` makes way: one that was never good before one that was, and of these the one of the lowest priority.
     pub fn set(&mut self, name: &str, attributes: Attributes, kept: &dyn Fn(&str) -> bool) -> Result<(), LedgerError> {
-        let name = recorded(name);
+        let name = &*recorded(name);
         let same = self.places().find(|(_, known, _)| *known == name);
         let place = same.or_else(|| self.places().find(|(_, known, _)| known.is_empty()));
         let place = place.or_else(|| {
@@ -243,10 +247,18 @@ fn first_of(kind: &str, name: &str) -> u32 {
     sum.finish()
 }
 
-/// The name that a deployment is recorded by: its own, as far as there is room.
-pub fn recorded(name: &str) -> &str {
-    let end = (0..=MAX_RECORDED_NAME).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
-    name.get(..end.min(name.len())).unwrap_or(name)
+/// The name that a deployment is recorded by: its own, or where that is too long its beginning and the checksum of all of it.
+pub fn recorded(name: &str) -> String<MAX_RECORDED_NAME> {
+    if let Ok(whole) = String::try_from(name) {
+        return whole;
+    }
+    let end = (0..=MAX_BEGINNING).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    let mut sum = Crc32::new();
+    sum.update(name.as_bytes());
+    let mut recorded = String::new();
+    // It fits.
+    let _ = write!(recorded, "{}~{:08x}", name.get(..end).unwrap_or_default(), sum.finish());
+    recorded
 }
 
 /// Changes the ledger in `file` and has it on the medium.

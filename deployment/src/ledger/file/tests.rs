@@ -130,10 +130,16 @@ fn what_was_once_good_makes_way_last() {
 }
 
 #[test]
-fn a_long_name_is_cut_at_a_character() {
+fn a_long_name_is_cut_at_a_character_and_told_apart() {
     let long = "ä".repeat(40);
-    assert_eq!(recorded(&long), "ä".repeat(28));
-    assert_eq!(recorded("short"), "short");
+    let [one, other] = [recorded(&long), recorded(&format!("{long}2"))];
+    assert_eq!((one.len(), one.split_once('~').unwrap().0), (55, &*"ä".repeat(23)));
+    assert_ne!(one, other);
+    let whole = "x".repeat(MAX_RECORDED_NAME);
+    assert_eq!(recorded(&whole), *whole);
+    let mut ledger = LedgerFile::default();
+    ledger.set(&long, GOOD, &keep_all).unwrap();
+    assert_eq!((ledger.find(&long), ledger.find(&format!("{long}2"))), (Some(GOOD), None));
 }
 
 #[test]
