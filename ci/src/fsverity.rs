@@ -69,7 +69,9 @@ pub fn enable(image: &Path, algorithm: Algorithm, paths: &[String]) -> Result<()
     let root = Image::of(&Tree::probe()?.directory("mnt").file("etc/probe", lines.join("\n"), 0o644))?;
     let disk = Disk::create(&scratch.path().join("disk"), 512, &disk::verity_pair(&root.data, &root.tree))?;
 
-    let name = format!("fsverity-{}", image.file_name().unwrap_or_default().to_string_lossy());
+    // The folder has a key in its name, the image is called alike everywhere.
+    let folder = image.parent().and_then(Path::file_name).unwrap_or_default();
+    let name = format!("fsverity-{}", folder.to_string_lossy().trim_start_matches('.'));
     let vm = Vm::new(&name, &kernel, &initramfs).append(&format!("roothash={}", root.tree.root_hash));
     let vm = vm.append("surefoot.etc=ro surefoot.var=ro surefoot.home=ro").drive(Drive::new(&disk));
     let outcome = vm.drive(Drive::of_image(image, 512).keep_writes()).timeout(Duration::from_mins(10)).run()?;
