@@ -15,7 +15,7 @@ const MAX_LINK: usize = 255;
 const SUFFIX: &str = ".conf";
 
 /// Renames the boot entries of the deployment at `place` of the sysroot in `directory` that count tries. Where `/boot` is
-/// another filesystem there are none.
+/// another filesystem there are none, nor for what no boot link of ostree leads to.
 pub(super) fn tell(
     filesystem: &MountedTree,
     directory: &str,

@@ -131,9 +131,7 @@ fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
 /// its file.
 fn name(filesystem: &Filesystem, Written { deployment, attributes, .. }: &Written) -> Result<Option<String>, String> {
     let Some(place) = deployment.place.as_deref() else { return Ok(None) };
-    if deployment.kind == OSTREE {
-        return boot_entry::tell(&filesystem.tree, &deployment.directory, place, *attributes).map(|()| None);
-    }
+    boot_entry::tell(&filesystem.tree, &deployment.directory, place, *attributes)?;
     let Some((folder, file)) = place.rsplit_once('/') else { return Ok(None) };
     let Some(image) = Pattern::parse(folder).and_then(|pattern| pattern.image(file, ARCHITECTURE)) else {
         return Ok(None);
