@@ -91,13 +91,6 @@ impl Tree {
         Self { nodes: self.nodes.into_iter().map(move_one).collect() }
     }
 
-    /// The tree with all files of another one, which replace its own of the same names.
-    #[must_use]
-    pub fn merged(mut self, other: Self) -> Self {
-        self.nodes.extend(other.nodes);
-        self
-    }
-
     /// Whether there is a file or directory of this name.
     pub fn contains(&self, path: &str) -> bool {
         self.nodes.contains_key(Path::new(path))

@@ -103,13 +103,6 @@ pub fn subvolume_path(filesystem: BorrowedFd<'_>, subvolume: u64) -> Result<Stri
     Err(Errno::LOOP)
 }
 
-/// The number of the subvolume that an open file or directory lies in (`BTRFS_IOC_INO_LOOKUP`).
-pub fn subvolume_of(file: BorrowedFd<'_>) -> Result<u64, Errno> {
-    let mut lookup = Lookup { tree: 0, object: ROOT_DIRECTORY, path: [0; 4080] };
-    look_up(file, &mut lookup)?;
-    Ok(lookup.tree)
-}
-
 /// Whether a subvolume is read-only as such (`BTRFS_IOC_SUBVOL_GETFLAGS`).
 ///
 /// # Errors

@@ -1,11 +1,10 @@
-//! New filesystems, and changes of those that are mounted (fsopen(2), fspick(2)).
+//! New filesystems, and changes of those that are mounted (fsopen(2)(2)).
 
 use core::fmt::Write as _;
 
 use heapless::String;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, FsPickFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, fspick,
+    FsMountFlags, FsOpenFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
 
 use super::{Attributes, MountError, attach, failed};
@@ -71,22 +70,6 @@ fn detached(
     };
     let mounted = configure().map_err(failed("fsconfig")).and_then(|()| context.mount(attributes));
     mounted.inspect_err(|_| context.read_message(message))
-}
-
-/// Makes the filesystem that is mounted at `target` read-only or writable as such, in all places where it is mounted
-/// (fspick(2), fsconfig(2)). Whether one mount of it can be written is an [attribute](super::change_attributes) of that.
-///
-/// # Errors
-/// `EBUSY` where files of it are open for writing; `EROFS` where its device cannot be written.
-pub fn remount(target: &str, read_only: bool, message: &mut Message) -> Result<(), MountError> {
-    let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_SYMLINK_NOFOLLOW | FsPickFlags::FSPICK_NO_AUTOMOUNT;
-    let context = c(target, &mut Room::new())
-        .and_then(|target| fspick(rustix::fs::CWD, target, flags))
-        .map(Context)
-        .map_err(failed("fspick"))?;
-    let changed =
-        context.set_flag(if read_only { "ro" } else { "rw" }).and_then(|()| fsconfig_reconfigure(context.0.as_fd()));
-    changed.map_err(failed("fsconfig")).inspect_err(|_| context.read_message(message))
 }
 
 /// A filesystem that is being configured.

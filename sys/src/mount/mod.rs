@@ -11,7 +11,7 @@ use rustix::mount::{
 
 pub use attributes::{Attributes, Submounts, change_attributes};
 pub use composefs::{Composefs, NO_VERITY, Upper, Verity, composefs};
-pub use filesystem::{MAX_MESSAGE, Message, filesystem, image, remount};
+pub use filesystem::{MAX_MESSAGE, Message, filesystem, image};
 
 use crate::Errno;
 use crate::file::{AsFd as _, BorrowedFd, OwnedFd};

@@ -20,23 +20,6 @@ fn tmpfs(target: &str, attributes: Attributes) {
 }
 
 #[test]
-fn a_filesystem_is_made_read_only_and_writable_again() {
-    let Some(scratch) = Scratch::for_mounts("remount") else { return };
-    let target = scratch.folder("target");
-    tmpfs(&target, Attributes::NO_SUID);
-    let message = &mut Message::new();
-    remount(&target, true, message).unwrap();
-    assert!(options(&target).1.starts_with("ro"));
-    assert_eq!(fs::write(scratch.at("target/x"), "").unwrap_err().raw_os_error(), Some(30));
-    remount(&target, false, message).unwrap();
-    let open = file::open(&scratch.at("target/x"), Access::Create).unwrap();
-    assert_eq!(remount(&target, true, message), Err(MountError { call: "fsconfig", errno: Errno::BUSY }));
-    drop(open);
-    assert_eq!(options(&target).0, "rw,nosuid,relatime");
-    assert_eq!(remount(&scratch.at("none"), true, message).unwrap_err().call, "fspick");
-}
-
-#[test]
 fn attributes_change_and_others_stay() {
     let Some(scratch) = Scratch::for_mounts("attributes") else { return };
     let target = scratch.folder("target");
