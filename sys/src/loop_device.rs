@@ -147,10 +147,10 @@ mod tests {
         fs::read_to_string(std::format!("/sys/block/loop{number}/{name}")).unwrap().trim().into()
     }
 
-    /// Needs root and loop devices; without root it says that it tests nothing.
+    /// Needs root and loop devices.
     #[test]
     fn a_part_of_a_file_is_a_device_until_it_is_detached() {
-        let Some(scratch) = Scratch::for_root("loop") else { return };
+        let scratch = Scratch::for_root("loop");
         let content: std::vec::Vec<u8> = (0..8u8).flat_map(|sector| [sector; 4096]).collect();
         fs::write(scratch.at("file"), content).unwrap();
         let file = file::open(&scratch.at("file"), Access::Read).unwrap();
@@ -176,10 +176,10 @@ mod tests {
         }
     }
 
-    /// Needs root and loop devices; without root it says that it tests nothing.
+    /// Needs root and loop devices.
     #[test]
     fn what_is_written_to_a_device_is_in_its_file() {
-        let Some(scratch) = Scratch::for_root("loop-write") else { return };
+        let scratch = Scratch::for_root("loop-write");
         fs::write(scratch.at("file"), [0; 8192]).unwrap();
         let file = rustix::fs::open(scratch.at("file").as_str(), OFlags::RDWR, Mode::empty()).unwrap();
         let attached = attach(file.as_fd(), Options { auto_clear: true, ..Options::default() }).unwrap();
@@ -188,10 +188,10 @@ mod tests {
         assert_eq!(&fs::read(scratch.at("file")).unwrap()[512..519], b"written");
     }
 
-    /// Needs root and loop devices; without root it says that it tests nothing.
+    /// Needs root and loop devices.
     #[test]
     fn a_folder_is_no_device() {
-        let Some(scratch) = Scratch::for_root("loop-folder") else { return };
+        let scratch = Scratch::for_root("loop-folder");
         let folder = rustix::fs::open(scratch.at("").as_str(), OFlags::RDONLY, Mode::empty()).unwrap();
         assert_eq!(attach(folder.as_fd(), Options::default()).unwrap_err(), Errno::INVAL);
     }

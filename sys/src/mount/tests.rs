@@ -21,7 +21,7 @@ fn tmpfs(target: &str, attributes: Attributes) {
 
 #[test]
 fn attributes_change_and_others_stay() {
-    let Some(scratch) = Scratch::for_mounts("attributes") else { return };
+    let scratch = Scratch::for_mounts("attributes");
     let target = scratch.folder("target");
     tmpfs(&target, Attributes::NO_SUID.with(Attributes::NO_ACCESS_TIME));
     change_attributes(&target, Attributes::READ_ONLY, Attributes::NO_SUID).unwrap();
@@ -40,7 +40,7 @@ fn attributes_change_and_others_stay() {
 
 #[test]
 fn a_handle_is_bound_with_and_without_what_is_mounted_in_it() {
-    let Some(scratch) = Scratch::for_mounts("bind") else { return };
+    let scratch = Scratch::for_mounts("bind");
     let (source, alone, whole) = (scratch.folder("source"), scratch.folder("alone"), scratch.folder("whole"));
     tmpfs(&source, Attributes::NO_SUID.with(Attributes::READ_ONLY));
     change_attributes(&source, Attributes::NONE, Attributes::READ_ONLY).unwrap();
@@ -76,7 +76,7 @@ fn a_handle_is_bound_with_and_without_what_is_mounted_in_it() {
 
 #[test]
 fn an_image_is_mounted_from_a_device_and_only_where_it_is_attached() {
-    let Some(scratch) = Scratch::for_mounts("image") else { return };
+    let scratch = Scratch::for_mounts("image");
     let path = scratch.image("ext4", 4 << 20, "mkfs.ext4", &["-q"]);
     let file = file::open(&path, Access::Read).unwrap();
     let message = &mut Message::new();

@@ -23,8 +23,8 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(name: &str, is_verified: bool) -> Option<Self> {
-        let scratch = Scratch::for_mounts(name)?;
+    fn new(name: &str, is_verified: bool) -> Self {
+        let scratch = Scratch::for_mounts(name);
         scratch.folder("objects/ab");
         fs::write(scratch.at("objects/ab/cdef"), "content").unwrap();
         scratch.folder("tree");
@@ -40,7 +40,7 @@ impl Parts {
         let image = mounted(&scratch.at("image"));
         attach(image.as_fd(), &scratch.folder("lower")).unwrap();
         let objects = file::open_directory(&scratch.at("objects")).unwrap();
-        Some(Self { scratch, image, objects })
+        Self { scratch, image, objects }
     }
 
     fn composefs<'a>(&'a self, verity: Verity, upper: Option<Upper<'a>>) -> Composefs<'a> {
@@ -73,7 +73,7 @@ fn mounted(path: &str) -> OwnedFd {
 
 #[test]
 fn the_content_of_files_comes_from_the_objects() {
-    let Some(parts) = Parts::new("composefs", false) else { return };
+    let parts = Parts::new("composefs", false);
     let target = parts.scratch.folder("root");
     composefs(&parts.composefs(Verity::Off, None), &target, &mut Message::new()).unwrap();
     unmount_lazily(&parts.scratch.at("lower")).unwrap();
@@ -89,7 +89,7 @@ fn the_content_of_files_comes_from_the_objects() {
 #[test]
 fn a_file_whose_digest_cannot_be_checked_cannot_be_read() {
     for is_verified in [false, true] {
-        let Some(parts) = Parts::new("composefs-verity", is_verified) else { return };
+        let parts = Parts::new("composefs-verity", is_verified);
         let target = parts.scratch.folder("root");
         composefs(&parts.composefs(Verity::Require, None), &target, &mut Message::new()).unwrap();
         assert!(options(&target).1.contains("verity=require"));
@@ -99,7 +99,7 @@ fn a_file_whose_digest_cannot_be_checked_cannot_be_read() {
 
 #[test]
 fn changes_go_to_the_upper_layer() {
-    let Some(parts) = Parts::new("composefs-upper", false) else { return };
+    let parts = Parts::new("composefs-upper", false);
     let (directory, work) = (parts.scratch.folder("state/upper"), parts.scratch.folder("state/work"));
     let upper = Upper { directory: &directory, work: &work };
     let message = &mut Message::new();
@@ -112,7 +112,7 @@ fn changes_go_to_the_upper_layer() {
 #[test]
 fn older_kernels_get_their_layers_in_one_option() {
     for layers in [Layers::DataOnly, Layers::Ordinary] {
-        let Some(parts) = Parts::new("composefs-old", false) else { return };
+        let parts = Parts::new("composefs-old", false);
         let context = Context::new("overlay").unwrap();
         configure(&context, &parts.composefs(Verity::Off, None), layers).unwrap();
         let mount = context.mount(Attributes::READ_ONLY).unwrap();
@@ -124,7 +124,7 @@ fn older_kernels_get_their_layers_in_one_option() {
 
 #[test]
 fn what_is_no_layer_is_refused_with_the_kernels_words() {
-    let Some(parts) = Parts::new("composefs-refused", false) else { return };
+    let parts = Parts::new("composefs-refused", false);
     let image = file::open(&parts.scratch.at("image"), Access::Read).unwrap();
     let broken = Composefs { image: image.as_fd(), ..parts.composefs(Verity::Off, None) };
     let message = &mut Message::new();
