@@ -1,7 +1,10 @@
 //! The boot ledger in a file of the sysroot: what the tool writes there on this machine, and what PID 1 makes of it.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use surefoot_ci::command::{command, run};
+use surefoot_ci::drive::Drive;
 use surefoot_ci::edit::Edit;
 use surefoot_ci::machine::{End, Outcome};
 use surefoot_ci::ostree::Sysroot;
@@ -10,13 +13,14 @@ use surefoot_probe::Report;
 
 use super::{Machine, is_booted, version};
 use crate::Scenario;
-use crate::judge::{actions, booted, said, same, text};
+use crate::judge::{actions, boot_report, booted, said, same, text};
 use crate::slots::judge::{failed, fallback, passed_over};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("ostree::ledger_broken_update", broken_update),
     ("ostree::ledger_unproven_update", unproven_update),
     ("ostree::ledger_exhausted", exhausted),
+    ("ostree::ledger_survives_power_cuts", survives_power_cuts),
 ];
 
 const AUTO: &str = "surefoot.verity=optional surefoot.deployment=auto probe.read=/usr/lib/version";
@@ -104,4 +108,44 @@ fn exhausted(name: &str) -> Result<()> {
         said(&outcome, &format!("boot failed: {NO_INIT}; after 3 automatic reboots nothing is left to try; halting"))?;
     }
     Ok(())
+}
+
+/// A try is written down when the power goes. The tool reads the old ledger or the new one, and the next boot goes on from that.
+fn survives_power_cuts(name: &str) -> Result<()> {
+    const WRITE: &str = "write down a try";
+    let machine = Machine::new(name, &Sysroot::new().deploy(&version(1)?).deploy(&version(2)?), &[])?;
+    mark_good(&machine, 0)?;
+    tool(&machine, &["set-next", &machine.called(1)?, "--tries", "15"])?;
+    let mut before = 15;
+    for milliseconds in [0, 2, 5, 20, 100] {
+        let vm = machine.vm(&format!("{name}-cut-{milliseconds}"), AUTO);
+        let vm = vm.drive(Drive::new(&machine.disk).keep_writes());
+        let outcome = vm.cut_power(WRITE, Duration::from_millis(milliseconds)).run()?;
+        ensure!(outcome.end == End::PowerCut, "its power should have been cut\n{}", outcome.tail());
+        let left = tries_left(&machine, 1)?;
+        ensure!([before, before - 1].contains(&left), "{milliseconds} ms: there were {before} tries, and now {left}");
+        let report = came_up(&machine, &machine.boot_keeping(&format!("after-{milliseconds}"), AUTO)?, 1)?;
+        let boot = boot_report(&report)?;
+        same("the tries in the next boot", &boot.pointer("/deployment/ledger/tries_left"), &Some(&(left - 1).into()))?;
+        before = left - 1;
+    }
+    Ok(())
+}
+
+/// What the tool reads of a deployment's tries. It has nothing to complain of.
+fn tries_left(machine: &Machine, number: usize) -> Result<u32> {
+    let program = paths::program("surefoot")?;
+    let mut status = command(&program.to_string_lossy());
+    let output = status.args(["status", "--deployments", "--disk"]).arg(&machine.disk.path).output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && complaint.is_empty(), "the tool complains: {complaint}");
+    let lines = String::from_utf8(output.stdout)?;
+    let called = machine.called(number)?;
+    // Name, kind, device, priority, tries.
+    let mut fields = lines
+        .lines()
+        .map(|line| line.split('\t'))
+        .filter_map(|mut fields| (fields.next()? == called).then_some(fields));
+    let tries = fields.next().and_then(|mut fields| fields.nth(3)?.parse().ok());
+    tries.with_context(|| format!("no tries of {called}:\n{lines}"))
 }
