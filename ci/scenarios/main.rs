@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         ostree::boot::SCENARIOS,
         ostree::composefs::SCENARIOS,
         ostree::fallback::SCENARIOS,
+        ostree::ledger::SCENARIOS,
         ostree::subvolume::SCENARIOS,
         rauc::SCENARIOS,
         size::SCENARIOS,

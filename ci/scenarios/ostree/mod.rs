@@ -3,6 +3,7 @@
 pub(crate) mod boot;
 pub(crate) mod composefs;
 pub(crate) mod fallback;
+pub(crate) mod ledger;
 pub(crate) mod subvolume;
 
 use std::fs;
