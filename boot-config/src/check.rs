@@ -83,7 +83,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Slots are found by their root hashes or labels, not by device. Where deployments lie in a filesystem that `root=`
-    /// names, the root hashes are those of image files in it.
+    /// names, the root hashes are those of image files and composefs images in it.
     fn check_slots(&self) -> Result<(), ConfigError<'a>> {
         if self.config.verity == VerityPolicy::Off {
             self.refuse_both("surefoot.roothash", "surefoot.verity", VERITY_OFF)?;

@@ -336,7 +336,9 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "surefoot.roothash",
         values: "HASH[,HASH…], each 40, 64 or 128 hexadecimal digits",
-        meaning: reference("the root hashes that may boot: every slot that has one of them is a candidate"),
+        meaning: reference(
+            "the root hashes that may boot: every slot, image file or composefs image that has one of them is a candidate",
+        ),
         repeat: Never,
         read: |draft, value, _| set(&mut draft.config.root_hashes, values::root_hashes(value).map(Some)),
     },

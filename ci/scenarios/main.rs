@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         btrfs::update::SCENARIOS,
         buses::SCENARIOS,
         cmdline::SCENARIOS,
+        composefs::accepted::SCENARIOS,
         composefs::boots::SCENARIOS,
         composefs::peer::SCENARIOS,
         composefs::refusals::SCENARIOS,

@@ -25,7 +25,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// What the top of the root is mounted from.
-fn top(digest: &str) -> String {
+pub(super) fn top(digest: &str) -> String {
     format!(
         "/ overlay composefs:{digest} / ro,relatime ro,lowerdir+=/proc/self/fd/N,datadir+=/proc/self/fd/N,\
          redirect_dir=on,metacopy=on,verity=require"
@@ -33,14 +33,14 @@ fn top(digest: &str) -> String {
 }
 
 /// That the deployment of this number runs, which has this text as its version, and whether it is trusted.
-fn runs(report: &Report, machine: &Machine, number: usize, version: &str, trust: &str) -> Result<()> {
+pub(super) fn runs(report: &Report, machine: &Machine, number: usize, version: &str, trust: &str) -> Result<()> {
     actions(report, &[("probe.read=/usr/lib/version", text(&long(version)))])?;
     let json = boot_report(report)?;
     let shown = ["name", "kind", "trust"].map(|key| json["deployment"][key].as_str().unwrap_or_default());
     same("the deployment", &shown, &[&machine.deployment(number), "composefs", trust])
 }
 
-const VERSION: &str = "probe.read=/usr/lib/version";
+pub(super) const VERSION: &str = "probe.read=/usr/lib/version";
 
 fn usual(name: &str, algorithm: Algorithm, version: Version) -> Result<()> {
     let machine = Machine::new(name, &Composefs::new(algorithm).version(version).image(&tree("one")?))?;

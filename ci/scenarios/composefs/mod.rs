@@ -1,5 +1,6 @@
 //! Deployments in composefs repositories, which the crate `composefs` wrote and a guest has finished.
 
+pub(crate) mod accepted;
 pub(crate) mod boots;
 pub(crate) mod peer;
 pub(crate) mod refusals;

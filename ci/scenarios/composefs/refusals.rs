@@ -9,9 +9,12 @@ use surefoot_ci::kernel::Package;
 use surefoot_ci::paths;
 use surefoot_probe::Outcome as Done;
 
+use super::accepted::accept;
+use super::boots::{VERSION, runs};
 use super::{Machine, came_up, file_of, long, tree};
 use crate::Scenario;
-use crate::judge::{actions, refused, refused_with, said};
+use crate::judge::{actions, refused, refused_with, said, same};
+use crate::slots::judge::{failed, fallback};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("composefs::without_verity", without_verity),
@@ -87,21 +90,28 @@ fn tampered_image(name: &str) -> Result<()> {
     refused_with(&machine.boot(&machine.image.word(0, false)?)?, &start, &["Input/output error"])
 }
 
-/// A whole other image, with the fs-verity of its own, under the name of the one that is wanted.
+/// A whole other image, with the fs-verity of its own, under the name of the one that is wanted, which is the newest.
 fn replaced_image(name: &str) -> Result<()> {
     let two = one()?.image(&tree("two")?);
     let plain = Machine::new(&format!("{name}-plain"), &two)?;
-    let other = file_of(&plain.image.path, &plain.image.object(1)?)?;
-    let object = plain.image.object(0)?;
+    let other = file_of(&plain.image.path, &plain.image.object(0)?)?;
+    let object = plain.image.object(1)?;
     let machine = Machine::new(name, &two.edit(Edit::file(&object, other)))?;
     let why = format!("the image /run/surefoot/sysroot/0/{object} has another fs-verity digest than it must have");
-    let why = format!("cannot mount composefs composefs:{} on /sysroot: {why}", machine.digest(0));
-    refused(&machine.boot(&machine.image.word(0, false)?)?, &why)?;
-    // Such a failure is told, and the next one that the command line names boots.
-    let words = format!("{} {}", machine.image.word(0, false)?, machine.image.word(1, false)?);
-    let outcome = machine.boot(&words)?;
-    came_up(&outcome)?;
-    said(&outcome, &format!("{} does not boot: {why}", machine.deployment(0)))
+    let why = format!("cannot mount composefs composefs:{} on /sysroot: {why}", machine.digest(1));
+    refused(&machine.boot(&machine.image.word(1, false)?)?, &why)?;
+    // Such a failure is told, and the next one boots: of those that are named, and of those that are accepted.
+    let named = format!("{} {} {VERSION}", machine.image.word(1, false)?, machine.image.word(0, false)?);
+    for words in [named, accept(&machine, &[0, 1])] {
+        let outcome = machine.boot(&words)?;
+        let report = came_up(&outcome)?;
+        runs(&report, &machine, 0, "one", "verified")?;
+        let replaced = (machine.deployment(1), why.clone());
+        same("what failed", &failed(&report)?, &vec![replaced.clone()])?;
+        same("what was meant", &fallback(&report)?, &Some(replaced))?;
+        said(&outcome, &format!("{} does not boot: {why}", machine.deployment(1)))?;
+    }
+    Ok(())
 }
 
 /// Links of the repository and of the state that lead elsewhere.

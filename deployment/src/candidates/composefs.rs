@@ -11,7 +11,9 @@
 //! **Who vouches.** The digest of the command line vouches for the image by fs-verity, and the image for each object. The
 //! repository must be made for that (its metadata has fs-verity itself). With the mark `?` a repository without fs-verity
 //! may do, and nothing is verified then. `?` asks for no less where fs-verity is there: such a deployment is verified as if
-//! it had no mark. An image that nobody named is not trusted, whatever its own digest is.
+//! it had no mark. An image that nobody named is trusted in the same way if its digest is among the accepted root hashes:
+//! the two are digests of texts of different length, and neither can be taken for the other. Any other image is not trusted,
+//! whatever its own digest is.
 
 use core::fmt;
 use core::fmt::Write as _;
@@ -117,20 +119,25 @@ fn offer_named(look: &Look<'_>, finder: &mut Finder<'_>, named: &Named) {
             continue;
         }
         let verified = !image.verity_optional() || can_be_verified(look.tree, &digest);
-        offer(finder, &digest, verified, true);
+        offer(finder, &digest, verified, true, None);
     }
 }
 
-/// Adds the images that are not named and for which there is state, those whose state was made last first.
+/// An image that is not named: whether it is accepted, and when its state was made.
+type Unnamed = (bool, u64, Digest);
+
+/// Adds the images that are not named and for which there is state: those that are accepted first, and of these those whose
+/// state was made last.
 #[inline(never)]
 fn offer_others(look: &Look<'_>, finder: &mut Finder<'_>, named: &Named) {
-    let mut found = Vec::<(u64, Digest), MAX_UNNAMED>::new();
+    let mut found = Vec::<Unnamed, MAX_UNNAMED>::new();
     let listed = look.tree.list(IMAGES, &mut |name| {
         if let Some(digest) = image_name(name)
             && !named.iter().any(|image| image.digest() == digest)
             && let Ok(status) = look.tree.status(&path(format_args!("{STATE}/{digest}")))
         {
-            add(&mut found, (status.modified, digest));
+            let accepted = look.config.accepted_hashes().any(|hash| hash == digest.into());
+            add(&mut found, (accepted, status.modified, digest));
         }
         true
     });
@@ -140,14 +147,17 @@ fn offer_others(look: &Look<'_>, finder: &mut Finder<'_>, named: &Named) {
     {
         finder.pass_over(&look.device.device, format_args!("cannot read {IMAGES}: {why}"));
     }
-    for (_, digest) in &found {
-        offer(finder, digest, false, false);
+    let any_accepted = look.config.accepted_hashes().next().is_some();
+    for (accepted, _, digest) in &found {
+        // Whoever says which ones may boot does not mean others, not even where what nothing verifies may.
+        let barred = any_accepted && !accepted;
+        offer(finder, digest, *accepted, false, barred.then_some("its digest is not among the accepted root hashes"));
     }
 }
 
 /// Puts an image in its place: the newest first, and in the order of their names those that are as new.
-fn add(found: &mut Vec<(u64, Digest), MAX_UNNAMED>, image: (u64, Digest)) {
-    let is_behind = |other: &(u64, Digest)| (image.0, other.1.as_bytes()) > (other.0, image.1.as_bytes());
+fn add(found: &mut Vec<Unnamed, MAX_UNNAMED>, image: Unnamed) {
+    let is_behind = |other: &Unnamed| (image.0, image.1, other.2.as_bytes()) > (other.0, other.1, image.2.as_bytes());
     let place = found.iter().position(is_behind).unwrap_or(found.len());
     if found.is_full() && place < found.len() {
         found.pop();
@@ -163,10 +173,15 @@ fn image_name(name: &str) -> Option<Digest> {
     repository::image_path(&digest).ends_with(name).then_some(digest)
 }
 
-fn offer(finder: &mut Finder<'_>, digest: &Digest, verified: bool, named: bool) {
+/// `barred` says why it is only listed.
+fn offer(finder: &mut Finder<'_>, digest: &Digest, verified: bool, named: bool, barred: Option<&'static str>) {
     let (mark, trust) = if verified { ("", Trust::Verified) } else { ("?", Trust::Insecure(Insecurity::Root)) };
     let (name, place) = (name(digest), path(format_args!("{mark}{digest}")));
-    finder.offer(&Offer { name: format_args!("{name}"), place: &place, trust, counters: None, named });
+    let offer = Offer { name: format_args!("{name}"), place: &place, trust, counters: None, named };
+    match barred {
+        Some(why) => finder.offer_barred(&offer, why),
+        None => finder.offer(&offer),
+    }
 }
 
 /// What a deployment is called: 64 bits of its digest are enough to tell it from others.

@@ -134,6 +134,39 @@ fn images_that_nobody_named_are_not_trusted() {
 }
 
 #[test]
+fn images_on_the_list_of_root_hashes_are_verified_and_not_named() {
+    let (a, b) = (hex(0xaa), hex(0xbb));
+    let auto = |words: &str| find_in(&sysroot(), &format!("surefoot.deployment=auto {words}"));
+    let both = auto(&format!("surefoot.roothash={b},{a}"));
+    let lines: Vec<_> = both.lines().collect();
+    assert_eq!(lines.len(), 2, "{both}");
+    for (line, digest) in lines.iter().zip([&a, &b]) {
+        // Held to its digest when it is tried: no mark.
+        assert!(line.starts_with(&format!("composefs-{} at {digest}: Verified, ", &digest[..16])), "{both}");
+        assert!(!line.ends_with(", named"), "{both}");
+    }
+    for words in ["", "surefoot.verity=optional"] {
+        let older = auto(&format!("surefoot.roothash={b} {words}"));
+        assert!(older.starts_with(&format!("composefs-bbbbbbbbbbbbbbbb at {b}: Verified")), "{older}");
+        let why = "composefs-aaaaaaaaaaaaaaaa: its digest is not among the accepted root hashes";
+        assert_eq!(older.lines().skip(1).collect::<Vec<_>>(), [why]);
+    }
+    let mixed = auto(&format!("surefoot.roothash={b} composefs={a}"));
+    let names: Vec<_> = mixed.lines().map(|line| (&line[10..12], line.ends_with(", named"))).collect();
+    assert_eq!(names, [("aa", true), ("bb", false)], "{mixed}");
+}
+
+#[test]
+fn newer_images_that_are_not_on_the_list_take_no_room_from_one_that_is() {
+    let mut tree = Fixture::default().verified_file("composefs/meta.json", META, &[9; 32]);
+    for byte in 1..=20 {
+        tree = deployed(tree, byte, true).modified(&format!("state/deploy/{}", hex(byte)), byte.into());
+    }
+    let found = find_in(&tree, &format!("surefoot.deployment=auto surefoot.roothash={}", hex(1)));
+    assert!(found.starts_with("composefs-0101010101010101 at 0101"), "{found}");
+}
+
+#[test]
 fn of_images_that_nobody_named_the_newest_come_first_and_strange_names_not_at_all() {
     let mut tree = Fixture::default().verified_file("composefs/meta.json", META, &[9; 32]);
     for byte in 1..=20 {
