@@ -7,7 +7,7 @@ use deployment::vpick::{ARCHITECTURE, Image, Pattern};
 use init::ledger::{change_file, rename};
 
 use super::filesystem::{Filesystem, Volume};
-use super::{Deployment, Home, Machine, OSTREE, boot_entry};
+use super::{Deployment, Home, Machine, boot_entry};
 use crate::error::Error;
 use crate::slots::Access;
 
