@@ -69,13 +69,16 @@ fn look_into<'a, B: Boot<'a>>(
     }
     // Without it nobody knows how often the machine has rebooted by itself: then it does not.
     let most = if found.is_ok() { MAX_REBOOTS } else { 0 };
-    let keeper = Keeper::File(number);
-    selection.ledger.get_or_insert(Ledger { keeper, reboots: ledger.reboots(), most });
-    if let Err(why) = found {
-        boot.degraded(reason!(
-            "the boot ledger of /dev/{} cannot be read, so that deployments count as unknown: {why}",
-            device.device
-        ));
+    if selection.ledger.as_ref().is_none_or(|known| known.most == 0) {
+        selection.ledger = Some(Ledger { keeper: Keeper::File(number), reboots: ledger.reboots(), most });
+    }
+    let unknown = "so that deployments count as unknown";
+    match found {
+        Ok(true) => {}
+        Ok(false) => boot.degraded(reason!("the boot ledger of /dev/{} is damaged, {unknown}", device.device)),
+        Err(why) => {
+            boot.degraded(reason!("the boot ledger of /dev/{} cannot be read, {unknown}: {why}", device.device));
+        }
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("images::new_name_is_taken", new_name_is_taken),
     ("images::rolled_back_by_command", rolled_back_by_command),
     ("images::ledger_that_cannot_be_read", ledger_that_cannot_be_read),
+    ("images::damaged_ledger", damaged_ledger),
 ];
 
 /// Has the probe list the images.
@@ -108,4 +109,23 @@ fn ledger_that_cannot_be_read(name: &str) -> Result<()> {
     ensure!(outcome.end == End::Halted, "it should have halted\n{}", outcome.tail());
     let why = "no deployment was found that may boot; os_1: no accepted root hash vouches for it";
     said(&outcome, &format!("boot failed: {why}; after 0 automatic reboots nothing is left to try; halting"))
+}
+
+fn damaged_ledger(name: &str) -> Result<()> {
+    let images = Images::new()
+        .appended("images/os_1.raw", &tree("1", &[])?)
+        .edit(Edit::directory("surefoot"))
+        .edit(Edit::file("surefoot/ledger", vec![1; 8192]));
+    let machine = Machine::new(name, &images)?;
+    let command = "/usr/bin/surefoot mark-good";
+    let words = format!("surefoot.mount=/tmp:tmpfs probe.run=\"{command}\"");
+    let report = came_up(&machine.boot("1", &words)?, "os_1", &machine.files.root_hashes[0])?;
+    let expected = "the boot ledger of /dev/vda1 is damaged, so that deployments count as unknown";
+    let degraded = boot_report(&report)?["degraded"].to_string();
+    ensure!(degraded.contains(expected), "{degraded}");
+    ran(&report, command, 0)?;
+    // That has made it anew.
+    let report = came_up(&machine.boot("2", "")?, "os_1", &machine.files.root_hashes[0])?;
+    ensure!(boot_report(&report)?["degraded"].as_array().is_none_or(Vec::is_empty), "{report:?}");
+    Ok(())
 }

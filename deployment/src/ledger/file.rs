@@ -131,6 +131,11 @@ impl LedgerFile {
         self.read_into(file).map(|_| ())
     }
 
+    /// Whether it is one that was written, and not what stands for none.
+    pub(super) fn was_written(&self) -> bool {
+        Bytes(&self.0).has(0, MAGIC)
+    }
+
     fn checksum(&self) -> u32 {
         let (before, rest) = self.0.split_at_checked(CHECKSUM_AT).unwrap_or_default();
         let mut sum = Crc32::new();
