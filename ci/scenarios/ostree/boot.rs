@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use surefoot_ci::filesystem::Filesystem;
 use surefoot_ci::kernel::Package;
-use surefoot_ci::ostree::Sysroot;
+use surefoot_ci::ostree::{Deployment, KERNEL_VERSION, Sysroot};
 use surefoot_probe::{Outcome as Done, Report};
 
 use super::{CONFIGURATION, Machine, is_booted, version};
@@ -15,6 +15,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("ostree::plain_kernel_61", |name| plain(name, Package::Cloud61, Filesystem::Ext4)),
     ("ostree::plain_xfs", |name| plain(name, Package::Cloud612, Filesystem::Xfs)),
     ("ostree::plain_btrfs", |name| plain(name, Package::Cloud612, Filesystem::Btrfs)),
+    ("ostree::boot_entry_without_initramfs", boot_entry_without_initramfs),
     ("ostree::read_only_sysroot", read_only_sysroot),
     ("ostree::read_only_command_line", read_only_command_line),
     ("ostree::transient_etc", transient_etc),
@@ -77,6 +78,19 @@ fn plain(name: &str, package: Package, filesystem: Filesystem) -> Result<()> {
     let booted = report.run.get("/run/ostree-booted").or_else(|| report.run.get("ostree-booted"));
     let booted = booted.with_context(|| format!("no /run/ostree-booted: {:?}", report.run.keys()))?;
     same("the mode of /run/ostree-booted", &(booted.mode & 0o7777), &0o644)
+}
+
+/// For a tree without an initramfs ostree names its own program as the init. The deployment's is started all the same.
+fn boot_entry_without_initramfs(name: &str) -> Result<()> {
+    let tree = version(1)?.without(&format!("usr/lib/modules/{KERNEL_VERSION}/initramfs.img"));
+    let machine = Machine::new(name, &Sysroot::new().deploy(&tree), &[])?;
+    let Deployment { link, options, .. } = machine.deployment(0)?;
+    let words = format!("init={link}/usr/lib/ostree/ostree-prepare-root ostree={link}");
+    same("what ostree has written", options.as_str(), &words)?;
+    let report = booted(&machine.boot(&format!("{INSECURE} {options} probe.read=/usr/lib/version"))?)?;
+    is_booted(&report, &machine.called(0)?, "insecure")?;
+    same("what was started", &report.argv, &vec!["/sbin/init".to_owned()])?;
+    actions(&report, &[("probe.read=/usr/lib/version", text("1"))])
 }
 
 fn read_only_sysroot(name: &str) -> Result<()> {
