@@ -20,6 +20,7 @@ pub(crate) fn perform(action: &Action) -> Outcome {
     let done = match action {
         Action::Write(path, text) => write(path, text).map(|()| Outcome::Done),
         Action::Read(path) => fs::read(path).map(|bytes| Outcome::Text(String::from_utf8_lossy(&bytes).into_owned())),
+        Action::Hex(path) => fs::read(path).map(|bytes| Outcome::Text(format!("{bytes:02x?}"))),
         Action::List(path) => fs::read_dir(path).map(|_| Outcome::Names(gather::names(path))),
         Action::Stat(path) => gather::entry(Path::new(path)).map(Outcome::Entry),
         Action::Remove(path) => fs::remove_file(path).map(|()| Outcome::Done),

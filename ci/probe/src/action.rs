@@ -14,9 +14,11 @@ pub enum Action {
     Write(String, String),
     /// `probe.read=PATH`: a file's text.
     Read(String),
+    /// `probe.hex=PATH`: a file's bytes in hexadecimal, `[0a, ff]`.
+    Hex(String),
     /// `probe.list=PATH`: the names in a directory, sorted.
     List(String),
-    /// `probe.stat=PATH`: type, mode, owner and size, without following a symlink.
+    /// `probe.stat=PATH`: type, mode, owner, size and identity, without following a symlink.
     Stat(String),
     /// `probe.remove=PATH`: unlink a file.
     Remove(String),
@@ -70,6 +72,7 @@ impl FromStr for Action {
                 None => Err(format!("{word}: PATH:TEXT is wanted")),
             },
             "probe.read" => path().map(Self::Read),
+            "probe.hex" => path().map(Self::Hex),
             "probe.list" => path().map(Self::List),
             "probe.stat" => path().map(Self::Stat),
             "probe.remove" => path().map(Self::Remove),

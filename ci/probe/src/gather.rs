@@ -98,6 +98,8 @@ pub(crate) fn entry(path: &Path) -> std::io::Result<Entry> {
         uid: metadata.uid(),
         gid: metadata.gid(),
         size: metadata.len(),
+        device: metadata.dev(),
+        inode: metadata.ino(),
         content,
     })
 }

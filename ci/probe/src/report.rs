@@ -76,6 +76,10 @@ pub struct Entry {
     pub gid: u32,
     /// Size in bytes.
     pub size: u64,
+    /// Number of the device that it is on: `st_dev`.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
     /// A small file's text or a symlink's target.
     pub content: Option<String>,
 }

@@ -1,12 +1,15 @@
 //! Plain roots, without composefs: what the kernel shows of them.
 
 use anyhow::{Context, Result, ensure};
+use surefoot_ci::edit::Edit;
 use surefoot_ci::filesystem::Filesystem;
 use surefoot_ci::kernel::Package;
-use surefoot_ci::ostree::Sysroot;
+use surefoot_ci::ostree::{Deployment, KERNEL_VERSION, Sysroot};
 use surefoot_probe::{Outcome as Done, Report};
 
-use super::{CONFIGURATION, Machine, is_booted, version};
+use deployment::ostree::Booted;
+
+use super::{CONFIGURATION, Machine, TOLD, VENDOR_CONFIGURATION, hotfixed, is_booted, is_told, told, version};
 use crate::Scenario;
 use crate::judge::{actions, booted, mount, same, text};
 
@@ -15,6 +18,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("ostree::plain_kernel_61", |name| plain(name, Package::Cloud61, Filesystem::Ext4)),
     ("ostree::plain_xfs", |name| plain(name, Package::Cloud612, Filesystem::Xfs)),
     ("ostree::plain_btrfs", |name| plain(name, Package::Cloud612, Filesystem::Btrfs)),
+    ("ostree::boot_entry_without_initramfs", boot_entry_without_initramfs),
     ("ostree::read_only_sysroot", read_only_sysroot),
     ("ostree::read_only_command_line", read_only_command_line),
     ("ostree::transient_etc", transient_etc),
@@ -55,8 +59,9 @@ fn plain(name: &str, package: Package, filesystem: Filesystem) -> Result<()> {
     let words = "probe.write=/etc/new:1 probe.write=/var/new:1 probe.write=/usr/new:1 probe.write=/sysroot/new:1 \
                  probe.read=/usr/lib/version probe.stat=/run/ostree probe.stat=/run/ostree/.private";
     let link = machine.deployment(0)?.word();
-    let report = booted(&machine.boot(&format!("{INSECURE} {link} {words}"))?)?;
+    let report = booted(&machine.boot(&format!("{INSECURE} {link} {words} {}", told(&machine, 0)?))?)?;
     is_booted(&report, &machine.called(0)?, "insecure")?;
+    is_told(&report, &machine, 0, TOLD)?;
     let expected = ["/ rw D", "/boot rw /boot", "/usr ro D/usr", "/sysroot rw /", "/var rw /ostree/deploy/probe/var"];
     binds(&report, &machine, 0, &expected)?;
     actions(
@@ -79,11 +84,27 @@ fn plain(name: &str, package: Package, filesystem: Filesystem) -> Result<()> {
     same("the mode of /run/ostree-booted", &(booted.mode & 0o7777), &0o644)
 }
 
+/// For a tree without an initramfs ostree names its own program as the init. The deployment's is started all the same.
+fn boot_entry_without_initramfs(name: &str) -> Result<()> {
+    let tree = version(1)?.without(&format!("usr/lib/modules/{KERNEL_VERSION}/initramfs.img"));
+    let machine = Machine::new(name, &Sysroot::new().deploy(&tree), &[])?;
+    let Deployment { link, options, .. } = machine.deployment(0)?;
+    let words = format!("init={link}/usr/lib/ostree/ostree-prepare-root ostree={link}");
+    same("what ostree has written", options.as_str(), &words)?;
+    let report = booted(&machine.boot(&format!("{INSECURE} {options} probe.read=/usr/lib/version"))?)?;
+    is_booted(&report, &machine.called(0)?, "insecure")?;
+    same("what was started", &report.argv, &vec!["/sbin/init".to_owned()])?;
+    actions(&report, &[("probe.read=/usr/lib/version", text("1"))])
+}
+
+/// The file in `/etc` stands in the place of the other one, all of it: composefs is not asked for.
 fn read_only_sysroot(name: &str) -> Result<()> {
-    let machine = Machine::new(name, &one()?, &[(CONFIGURATION, READ_ONLY)])?;
+    let files = [(VENDOR_CONFIGURATION, "[composefs]\nenabled=yes\n"), (CONFIGURATION, READ_ONLY)];
+    let machine = Machine::new(name, &one()?, &files)?;
     let words = "probe.write=/etc/new:1 probe.write=/var/new:1 probe.write=/sysroot/new:1";
     let link = machine.deployment(0)?.word();
-    let report = booted(&machine.boot(&format!("{INSECURE} {link} {words}"))?)?;
+    let report = booted(&machine.boot(&format!("{INSECURE} {link} {words} {}", told(&machine, 0)?))?)?;
+    is_told(&report, &machine, 0, Booted { sysroot_readonly: true, ..TOLD })?;
     let expected = [
         "/ rw D",
         "/boot rw /boot",
@@ -114,12 +135,13 @@ fn read_only_command_line(name: &str) -> Result<()> {
 
 fn transient_etc(name: &str) -> Result<()> {
     let configuration = "[sysroot]\nreadonly=true\n[etc]\ntransient=true\n";
-    let machine = Machine::new(name, &one()?, &[(CONFIGURATION, configuration)])?;
+    let machine = Machine::new(name, &one()?, &[(VENDOR_CONFIGURATION, configuration)])?;
     let words = format!("{INSECURE} {} probe.read=/etc/hostname", machine.deployment(0)?.word());
     let write = "probe.write=/etc/new:1";
-    let report = booted(&machine.boot_keeping("write", &format!("{words} {write}"))?)?;
+    let report = booted(&machine.boot_keeping("write", &format!("{words} {write} {}", told(&machine, 0)?))?)?;
     actions(&report, &[("probe.read=/etc/hostname", text("from-the-image\n")), (write, Done::Done)])?;
     let upper = "/run/ostree/transient-etc";
+    is_told(&report, &machine, 0, Booted { sysroot_readonly: true, transient_etc: Some(upper), ..TOLD })?;
     let lower = "lowerdir=/sysroot/usr/etc";
     mount(
         &report,
@@ -129,12 +151,15 @@ fn transient_etc(name: &str) -> Result<()> {
     actions(&report, &[("probe.read=/etc/new", Done::Failed(2))])
 }
 
-/// What is written to `/etc` and `/var` is there with the next boot; another deployment has the same `/var`.
+/// What is written to `/etc` and `/var` is there with the next boot; another deployment has the same `/var`. That the
+/// sysroot is read-only is said by its repository.
 fn changes_are_kept(name: &str) -> Result<()> {
-    let machine = Machine::new(name, &one()?.deploy(&version(2)?), &[(CONFIGURATION, READ_ONLY)])?;
+    let repository = Edit::file("ostree/repo/config", format!("[core]\nrepo_version=1\nmode=bare\n{READ_ONLY}"));
+    let machine = Machine::new(name, &one()?.deploy(&version(2)?).edit(repository), &[])?;
     let (first, second) = (machine.deployment(0)?.word(), machine.deployment(1)?.word());
     let write = format!("{INSECURE} {first} probe.write=/etc/new:e probe.write=/var/new:v");
-    booted(&machine.boot_keeping("write", &write)?)?;
+    let report = booted(&machine.boot_keeping("write", &format!("{write} probe.write=/sysroot/new:1"))?)?;
+    actions(&report, &[("probe.write=/sysroot/new:1", Done::Failed(30))])?;
     let read = "probe.read=/etc/new probe.read=/var/new probe.read=/usr/lib/version";
     let report = booted(&machine.boot_keeping("again", &format!("{INSECURE} {first} {read}"))?)?;
     let kept = [("probe.read=/etc/new", text("e")), ("probe.read=/var/new", text("v"))];
@@ -148,15 +173,8 @@ fn changes_are_kept(name: &str) -> Result<()> {
     actions(&report, &other)
 }
 
-/// `ostree admin unlock --hotfix` leaves two directories in the deployment.
 fn hotfix(name: &str) -> Result<()> {
-    use surefoot_ci::edit::Edit;
-    let sysroot = one()?
-        .edit_in(0, Edit::directory(".usr-ovl-work"))
-        .edit_in(0, Edit::directory(".usr-ovl-upper"))
-        .edit_in(0, Edit::directory(".usr-ovl-upper/lib"))
-        .edit_in(0, Edit::file(".usr-ovl-upper/lib/version", "1 fixed"));
-    let machine = Machine::new(name, &sysroot, &[])?;
+    let machine = Machine::new(name, &hotfixed(one()?), &[])?;
     let words = format!("{INSECURE} {} probe.read=/usr/lib/version", machine.deployment(0)?.word());
     let write = "probe.write=/usr/lib/new:1";
     let report = booted(&machine.boot_keeping("write", &format!("{words} {write}"))?)?;

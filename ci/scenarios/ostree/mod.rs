@@ -9,10 +9,14 @@ pub(crate) mod subvolume;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use deployment::ostree::Booted;
+use deployment::ostree::booted::BOOTED_PATH;
+use deployment::ostree::prepare_root::TransientRoot;
 use surefoot_ci::cache::Key;
 use surefoot_ci::disk::Disk;
 use surefoot_ci::drive::Drive;
+use surefoot_ci::edit::Edit;
 use surefoot_ci::initramfs;
 use surefoot_ci::kernel::{self, Kernel, Package};
 use surefoot_ci::machine::Outcome;
@@ -20,7 +24,8 @@ use surefoot_ci::ostree::{Deployment, Image, KERNEL_VERSION, STATEROOT, Sysroot}
 use surefoot_ci::paths;
 use surefoot_ci::tree::Tree;
 use surefoot_ci::vm::Vm;
-use surefoot_probe::Report;
+use surefoot_probe::report::Entry;
+use surefoot_probe::{Outcome as Done, Report};
 use tempfile::TempDir;
 
 use crate::judge::{boot_report, same};
@@ -100,6 +105,8 @@ pub(crate) fn packed(files: &[(&str, &str)]) -> Result<Vec<String>> {
 
 /// The configuration of ostree's initramfs program.
 pub(crate) const CONFIGURATION: &str = "/etc/ostree/prepare-root.conf";
+/// The other place of it.
+pub(crate) const VENDOR_CONFIGURATION: &str = "/usr/lib/ostree/prepare-root.conf";
 
 /// The probe's tree in a version that can be told by `/usr/lib/version`, with modules for the kernel that most machines
 /// run: without them it would not be fallen back to.
@@ -112,6 +119,49 @@ pub(crate) fn version(version: u32) -> Result<Tree> {
         .directory(&dummy)
         .file(&format!("{dummy}/vmlinuz"), "no kernel\n", 0o644)
         .file(&format!("{dummy}/initramfs.img"), "no initramfs\n", 0o644))
+}
+
+/// What `ostree admin unlock --hotfix` leaves in the first deployment, with another `/usr/lib/version` in it.
+pub(crate) fn hotfixed(sysroot: Sysroot) -> Sysroot {
+    sysroot
+        .edit_in(0, Edit::directory(".usr-ovl-work"))
+        .edit_in(0, Edit::directory(".usr-ovl-upper"))
+        .edit_in(0, Edit::directory(".usr-ovl-upper/lib"))
+        .edit_in(0, Edit::file(".usr-ovl-upper/lib/version", "1 fixed"))
+}
+
+/// What a plain root that can be written to is told, besides where it lies.
+pub(crate) const TOLD: Booted<'static> = Booted {
+    device: 0,
+    inode: 0,
+    transient_root: TransientRoot::No,
+    composefs: None,
+    sysroot_readonly: false,
+    transient_etc: None,
+};
+
+/// Words that have the probe look at what [`is_told`] judges.
+pub(crate) fn told(machine: &Machine, number: usize) -> Result<String> {
+    Ok(format!("probe.hex={BOOTED_PATH} probe.stat=/sysroot/{}", machine.deployment(number)?.directory))
+}
+
+/// Fails unless the running system is told this, byte for byte, and where the directory of its deployment lies.
+pub(crate) fn is_told(report: &Report, machine: &Machine, number: usize, booted: Booted<'_>) -> Result<()> {
+    let entry = directory(report, machine, number)?;
+    let mut bytes = heapless::Vec::new();
+    Booted { device: entry.device, inode: entry.inode, ..booted }.write(&mut bytes)?;
+    let expected = format!("{:02x?}", bytes.as_slice());
+    let found = report.outcome(&format!("probe.hex={BOOTED_PATH}"));
+    same(BOOTED_PATH, &found, &Some(&Done::Text(expected)))
+}
+
+/// What [`told`] has found out of the directory of a deployment.
+pub(crate) fn directory<'a>(report: &'a Report, machine: &Machine, number: usize) -> Result<&'a Entry> {
+    let word = format!("probe.stat=/sysroot/{}", machine.deployment(number)?.directory);
+    match report.outcome(&word) {
+        Some(Done::Entry(entry)) => Ok(entry),
+        other => bail!("{word}: {other:?}"),
+    }
 }
 
 /// Fails unless this deployment was booted, as what it is called, with this trust.

@@ -78,15 +78,15 @@ pub(super) fn entries(top: &Path) -> Result<Vec<Deployment>> {
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         let version: u32 =
             value("version ").and_then(|text| text.parse().ok()).context("a version that is no number")?;
-        let mut words = value("options ").unwrap_or_default().split(' ');
-        let link = words.find_map(|word| word.strip_prefix("ostree=")).context("a boot entry without ostree=")?;
+        let options = value("options ").unwrap_or_default().to_owned();
+        let link = options.split(' ').find_map(|word| word.strip_prefix("ostree="));
+        let link = link.context("a boot entry without ostree=")?.to_owned();
         let target = fs::canonicalize(top.join(link.trim_start_matches('/')))?;
         let directory = target.strip_prefix(top.canonicalize()?)?.to_string_lossy().into_owned();
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let checksum = name.split('.').next().unwrap_or_default().to_owned();
         let entry = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let link = link.to_owned();
-        entries.push((version, Deployment { checksum, directory, link, entry, composefs: None }));
+        entries.push((version, Deployment { checksum, directory, link, options, entry, composefs: None }));
     }
     entries.sort_by_key(|(version, _)| *version);
     Ok(entries.into_iter().map(|(_, deployment)| deployment).collect())

@@ -93,6 +93,8 @@ pub struct Deployment {
     pub directory: String,
     /// The boot link that leads to it: `/ostree/boot.N/probe/BOOTCSUM/INDEX`.
     pub link: String,
+    /// All words that its boot entry puts on the kernel's command line, the one with the link among them.
+    pub options: String,
     /// Name of its boot entry in `/boot/loader/entries`.
     pub entry: String,
     /// The fs-verity digest of its composefs image, in hexadecimal.
@@ -290,7 +292,7 @@ impl Sysroot {
 }
 
 /// Part of every cache key: to be changed together with how sysroots are made.
-const RECIPE: &str = "2";
+const RECIPE: &str = "3";
 
 /// The boot entries on a disk with a sysroot, after a machine has run from it: what its boot loader would now choose comes
 /// last. This takes root.
