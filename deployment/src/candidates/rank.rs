@@ -2,7 +2,7 @@
 
 use boot_config::Config;
 
-use super::{Candidate, CandidateError, Candidates, Order, configured, slot};
+use super::{Candidate, CandidateError, Candidates, Keeper, Order, Record, configured, slot};
 use crate::facts::Facts;
 use crate::gpt::{Attributes, MAX_PRIORITY};
 
@@ -39,8 +39,16 @@ fn rank(candidate: &Candidate, fallback: bool) -> u64 {
 /// What would decide if every candidate could boot: seven bytes.
 fn preference(candidate: &Candidate) -> u64 {
     let Order { kind, sysroot, index } = candidate.order;
-    let [a, b, c, d] = index.to_be_bytes();
-    u64::from_be_bytes([0, !attributes(candidate).priority(), kind, sysroot, a, b, c, d])
+    let [.., b, c, d] = index.to_be_bytes();
+    let passed_by = u8::from(is_passed_by(candidate));
+    u64::from_be_bytes([0, !attributes(candidate).priority(), passed_by, kind, sysroot, b, c, d])
+}
+
+/// Whether it is yet to be proven, and older than what its kind has put first since: of equal priority a good one comes before
+/// it. In a partition table and in names of files the order is that of ChromeOS and of vpick.
+fn is_passed_by(candidate: &Candidate) -> bool {
+    let Some(Record { keeper: Keeper::File(_), entry, counted, .. }) = &candidate.record else { return false };
+    *counted && candidate.order.index > 0 && !entry.attributes.successful()
 }
 
 fn attributes(candidate: &Candidate) -> Attributes {

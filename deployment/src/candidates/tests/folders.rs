@@ -79,6 +79,18 @@ fn what_its_kind_has_come_to_put_first_since_is_a_rollback() {
 }
 
 #[test]
+fn a_good_one_comes_before_an_older_update_that_is_yet_to_be_proven() {
+    let tree = folders(&["a", "b", "c"]);
+    let untried = Attributes(0).with_priority(1).with_tries(3);
+    let mut records = [("folder-a", GOOD.with_priority(1)), ("folder-b", untried), ("folder-c", untried)];
+    assert_eq!(look(AUTO, &tree, &ledger(&records)).0, "folder-c folder-a folder-b");
+    records[2].1 = untried.with_tries(0);
+    assert_eq!(look(AUTO, &tree, &ledger(&records)).0, "folder-a folder-b");
+    records[1].1 = untried.with_priority(2);
+    assert_eq!(look(AUTO, &tree, &ledger(&records)).0, "folder-b folder-a", "it was made the next one");
+}
+
+#[test]
 fn what_is_spent_or_bad_is_passed_over_or_the_last_resort() {
     let tree = folders(&["a", "b", "c"]);
     let ledger = ledger(&[
