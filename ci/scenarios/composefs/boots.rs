@@ -1,6 +1,6 @@
 //! Boots that go well, and those that go on to another image.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use surefoot_ci::composefs::{Composefs, Version};
 use surefoot_ci::fsverity::Algorithm;
 use surefoot_ci::kernel::Package;
@@ -14,7 +14,9 @@ use crate::slots::judge::{failed, fallback, passed_over};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("composefs::sha256", |name| usual(name, Algorithm::Sha256, Version::V1)),
-    ("composefs::sha512", |name| usual(name, Algorithm::Sha512, Version::V2)),
+    ("composefs::sha256_v2", |name| usual(name, Algorithm::Sha256, Version::V2)),
+    ("composefs::sha512", |name| usual(name, Algorithm::Sha512, Version::V1)),
+    ("composefs::sha512_v2", |name| usual(name, Algorithm::Sha512, Version::V2)),
     ("composefs::second_digest", second_digest),
     ("composefs::auto", auto),
     ("composefs::pinned", pinned),
@@ -121,16 +123,26 @@ fn question_mark(name: &str) -> Result<()> {
     mount(&report, &top(machine.digest(0)))
 }
 
+/// The file of the first loop device, and what the kernel tells of an erofs that is mounted from that device.
+const LOOP_FILE: &str = "probe.read=/sys/block/loop0/loop/backing_file";
+const LOOP_EROFS: &str = "probe.stat=/sys/fs/erofs/loop0";
+
 /// Kernel 6.1 mounts the image from a loop device.
 fn insecure(name: &str, package: Package) -> Result<()> {
     let repository = Composefs::new(Algorithm::Sha256).without_verity().image(&tree("one")?);
     let machine = Machine::with(name, &repository, package, "")?;
-    let words = format!("{} surefoot.verity=optional {VERSION}", machine.image.word(0, true)?);
+    let words = format!("{} surefoot.verity=optional {VERSION} {LOOP_FILE} {LOOP_EROFS}", machine.image.word(0, true)?);
     let report = came_up(&machine.boot(&words)?)?;
     runs(&report, &machine, 0, "one", "insecure")?;
-    let layers = match package {
-        Package::Cloud61 => "lowerdir=/proc/self/fd/N:/proc/self/fd/N",
-        _ => "lowerdir+=/proc/self/fd/N,datadir+=/proc/self/fd/N",
+    let by_loop = package == Package::Cloud61;
+    let object = format!("/{}\n", machine.image.object(0)?);
+    actions(&report, &[(LOOP_FILE, if by_loop { text(&object) } else { Done::Failed(2) })])?;
+    let erofs = report.outcome(LOOP_EROFS).context("no outcome")?;
+    same("an erofs on a loop device", &matches!(erofs, Done::Entry(_)), &by_loop)?;
+    let layers = if by_loop {
+        "lowerdir=/proc/self/fd/N:/proc/self/fd/N"
+    } else {
+        "lowerdir+=/proc/self/fd/N,datadir+=/proc/self/fd/N"
     };
     let digest = machine.digest(0);
     mount(&report, &format!("/ overlay composefs:{digest} / ro,relatime ro,{layers},redirect_dir=on,metacopy=on"))

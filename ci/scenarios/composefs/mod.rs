@@ -79,12 +79,15 @@ impl Machine {
 fn came_up(outcome: &Outcome) -> Result<Report> {
     let mut report = booted(outcome)?;
     for option in report.mounts.iter_mut().flat_map(|mount| &mut mount.filesystem_options) {
-        let mut parts = option.split("/fd/");
-        let first = parts.next().unwrap_or_default().to_owned();
-        *option = parts
-            .fold(first, |text, part| text + "/fd/N" + part.trim_start_matches(|digit: char| digit.is_ascii_digit()));
+        *option = unnumbered(option);
     }
     Ok(report)
+}
+
+fn unnumbered(options: &str) -> String {
+    let mut parts = options.split("/fd/");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "/fd/N" + part.trim_start_matches(|digit: char| digit.is_ascii_digit()))
 }
 
 /// A text that is long enough to become an object of its own.

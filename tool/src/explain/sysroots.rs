@@ -64,7 +64,7 @@ impl Sysroots {
         Some(self.trees.get(number)?.as_ref()?)
     }
 
-    /// Why the last thing that a filesystem was asked, an fs-verity digest, was not told, if that is so.
+    /// Why the last thing that a filesystem was asked was not told, if fs-verity is the reason.
     pub(super) fn untold(&self) -> Option<TreeError> {
         self.trees.iter().flatten().find_map(|asked| asked.untold.get())
     }
@@ -127,7 +127,8 @@ impl Sysroots {
     }
 }
 
-/// A filesystem that takes note where it cannot tell an fs-verity digest, until it is asked something else.
+/// A filesystem that takes note where it cannot tell an fs-verity digest, or read a file that has fs-verity, until it is asked
+/// something else.
 struct Asked {
     tree: Box<dyn Tree>,
     untold: Cell<Option<TreeError>>,
@@ -142,7 +143,10 @@ impl Asked {
 
 impl Tree for Asked {
     fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], TreeError> {
-        self.ask().read(path, buffer)
+        let read = self.ask().read(path, buffer);
+        // Without fs-verity a kernel does not open a file that has it.
+        self.untold.set(read.err().filter(|why| *why == TreeError::Unsupported));
+        read
     }
 
     fn read_exact_at(&self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<(), TreeError> {
