@@ -1,6 +1,6 @@
 //! Which slot boots: pins, accept-lists, labels, and what is never a candidate.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use surefoot_ci::cgpt::Counters;
 use surefoot_ci::drive::Drive;
 use surefoot_ci::slots::machine::image;
@@ -62,7 +62,11 @@ fn not_on_the_accept_list(name: &str) -> Result<()> {
     let (a, b) = (image("1", &[])?, image("2", &[])?);
     let slots = [Slot::new("root-a", &a, Counters::good(1)), Slot::new("root-b", &b, Counters::untried(9, 3))];
     let machine = SlotMachine::new(name, &slots)?;
-    in_slot(&machine.vm("1").append(&accept([&a])).run()?, "root-a")?;
+    let report = in_slot(&machine.vm("1").append(&accept([&a])).run()?, "root-a")?;
+    let boot = boot_report(&report)?;
+    let slots = boot["slots"].as_array().context("boot.json has no slots")?;
+    let other = slots.iter().find(|slot| slot["name"] == "root-b").context("root-b is not reported")?;
+    same("why it does not boot", &other["cannot_boot"], &"its root hash is not accepted".into())?;
     counters(&machine, "root-b", Counters::untried(9, 3))
 }
 

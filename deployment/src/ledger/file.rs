@@ -12,7 +12,7 @@
 //! | 12 | 4 | CRC-32 (IEEE 802.3) of the whole copy, this field taken as 0 |
 //! | 16 | 8 | generation: of two sound copies the higher one is in force |
 //! | 24 | 1 | automatic reboots in a row |
-//! | 32 | 8 × 4 | the deployments that their kinds put first when the records were last gone through: CRC-32 of kind, NUL, name; 0 where there is none |
+//! | 32 | 8 × 4 | what each kind put first when the ledger was last gone through: CRC-32 of kind, NUL, name; 0 for none |
 //! | 64 | 63 × 64 | records: attributes (8 bytes), name (56 bytes, NUL-padded; empty where nothing is recorded) |
 
 use core::fmt::{self, Write as _};

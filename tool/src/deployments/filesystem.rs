@@ -108,6 +108,7 @@ impl Filesystem {
             .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
         Ok(Self { volume: volume.clone(), tree, ledger, _mounted: mounted, _device: device, _folder: folder })
     }
+
     /// Whether it is on the device with this kernel name.
     pub(super) fn is_on(&self, device: &str) -> bool {
         *self.volume.device.device == *device
