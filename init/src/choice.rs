@@ -98,7 +98,7 @@ impl Choice {
 
     /// What would have come first, had it not used up its tries.
     fn spent(&self, candidate: &Candidate, all: &[Candidate]) -> Option<Fallback> {
-        let reason = || reason!("{SPENT}: it was started, and never marked good");
+        let reason = || reason!("{SPENT}: it was tried, and never marked good");
         if let Some(first) = all.iter().find(|other| other.was_first_choice_before(candidate)) {
             return Some(Fallback { from: Some(clipped(format_args!("{}", first.name))), reason: reason() });
         }

@@ -27,7 +27,7 @@ const AUTO: &str = "surefoot.verity=optional surefoot.deployment=auto probe.read
 const NO_INIT: &str = "the new root has no init that can be started: /sbin/init: No such file or directory (ENOENT); nor \
                        /etc/init, /bin/init, /bin/sh";
 const SPENT: &str = "its tries are spent";
-const NEVER_GOOD: &str = "its tries are spent: it was started, and never marked good";
+const NEVER_GOOD: &str = "its tries are spent: it was tried, and never marked good";
 
 /// Runs a command of the tool on this machine, about the machine's disk.
 fn tool(machine: &Machine, words: &[&str]) -> Result<String> {

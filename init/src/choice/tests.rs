@@ -49,7 +49,7 @@ fn said(all: &[Candidate], failure: Option<(&str, &str)>) -> (String, String) {
 }
 
 const SPENT_JSON: &str =
-    r#"{"fallback":{"from":"newer","reason":"its tries are spent: it was started, and never marked good"}}"#;
+    r#"{"fallback":{"from":"newer","reason":"its tries are spent: it was tried, and never marked good"}}"#;
 
 #[test]
 fn a_first_choice_whose_tries_are_spent_is_told() {
