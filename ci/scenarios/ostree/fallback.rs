@@ -7,7 +7,7 @@ use surefoot_ci::ostree::{STATEROOT, Sysroot};
 use super::{Machine, is_booted, version};
 use crate::Scenario;
 use crate::judge::{actions, booted, refused, said, same, text};
-use crate::slots::judge::{failed, fallback};
+use crate::slots::judge::{failed, fallback, passed_over};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("ostree::auto_boots_the_newest", auto_boots_the_newest),
@@ -17,6 +17,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("ostree::a_wrong_path_falls_back", a_wrong_path_falls_back),
     ("ostree::a_wrong_path_alone_is_refused", a_wrong_path_alone_is_refused),
     ("ostree::a_crafted_link_is_refused", a_crafted_link_is_refused),
+    ("ostree::a_crafted_tree_is_refused", a_crafted_tree_is_refused),
     ("ostree::nothing_verifies_a_plain_root", nothing_verifies_a_plain_root),
     ("ostree::a_volatile_root_is_refused", a_volatile_root_is_refused),
 ];
@@ -115,6 +116,41 @@ fn a_crafted_link_is_refused(name: &str) -> Result<()> {
     same("why it failed", &reasons, &vec![why.clone()])?;
     said(&outcome, &format!("{real} does not boot: {elsewhere}"))?;
     refused(&machine.boot(&format!("surefoot.verity=optional ostree={link}"))?, &why)
+}
+
+/// Boot links that lead to themselves and upwards, and a `/usr` that is a link to the initramfs: what is left boots.
+fn a_crafted_tree_is_refused(name: &str) -> Result<()> {
+    let four = || Ok::<_, anyhow::Error>(three()?.deploy(&version(4)?));
+    let plain = Machine::new(name, &four()?, &[])?;
+    let link = |number| {
+        Ok::<_, anyhow::Error>(plain.deployment(number)?.link.replacen("/ostree/boot.0/", "ostree/boot.0.1/", 1))
+    };
+    let [upwards, itself] = [link(1)?, link(3)?];
+    let sysroot = four()?
+        .edit(Edit::remove(&itself))
+        .edit(Edit::symlink(&itself, "0"))
+        .edit(Edit::remove(&upwards))
+        .edit(Edit::symlink(&upwards, "../../../deploy/../deploy/../../etc.0"))
+        .edit_in(2, Edit::remove("usr"))
+        .edit_in(2, Edit::symlink("usr", "/"));
+    let machine = Machine::new(name, &sysroot, &[])?;
+    let report = booted(&machine.boot(AUTO)?)?;
+    is_booted(&report, &machine.called(0)?, "insecure")?;
+    let links = [
+        (
+            upwards,
+            "the boot link leads to ../../../deploy/../deploy/../../etc.0: the stateroot cannot be a directory itself",
+        ),
+        (itself, "the boot link leads to 0: ostree writes ../../../deploy/OS/deploy/CHECKSUM.SERIAL"),
+    ];
+    let told = passed_over(&report)?;
+    for (link, why) in links {
+        let why = format!("{link}: {why}");
+        anyhow::ensure!(told.iter().any(|(_, reason)| *reason == why), "{why} is not among {told:?}");
+    }
+    let why = "cannot mount bind /sysroot/usr on /sysroot/usr: /sysroot/usr: a symbolic link leads to it, and none is \
+               followed here";
+    same("what failed", &failed(&report)?, &vec![(machine.called(2)?, why.to_owned())])
 }
 
 fn nothing_verifies_a_plain_root(name: &str) -> Result<()> {
