@@ -110,7 +110,7 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
             return Ok(started);
         }
         // No deployment is to be blamed: none loses its tries, or is left for one that was good once.
-        if let Some(fault) = self.state_fault {
+        if let Some(fault) = self.state_fault.take() {
             return Err(fault);
         }
         let why = self.why.as_ref().or(self.selection.nothing_found.as_ref()).cloned();
@@ -136,6 +136,9 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         {
             return Ok(started);
         }
+        if let Some(fault) = self.state_fault.take() {
+            return Err(fault);
+        }
         if can_reboot && self.count_reboot(most) {
             return Err(why);
         }
@@ -152,18 +155,18 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
                 continue;
             }
             log::info!("trying {}", candidate.name);
-            let reason = match self.one(candidate) {
+            let (reason, is_at_fault) = match self.one(candidate) {
                 Ok(started) => return Ok(Some(started)),
                 Err(Fault::Boot(reason) | Fault::Kernel(reason)) => return Err(reason),
                 Err(Fault::State(reason)) => {
-                    self.state_fault.insert(reason!("the state device is at fault: {reason}")).clone()
+                    (self.state_fault.insert(reason!("the state device is at fault: {reason}")).clone(), false)
                 }
-                Err(Fault::Candidate(reason)) => reason,
+                Err(Fault::Candidate(reason)) => (reason, true),
             };
             self.boot.failed(candidate, &reason);
             log::error!("{} does not boot: {reason}", candidate.name);
             if let OnFailure::Stop(emergency) = self.config.on_failure
-                && (emergency != Emergency::Reboot || self.count_reboot(DEFAULT_REBOOTS))
+                && (!is_at_fault || emergency != Emergency::Reboot || self.count_reboot(DEFAULT_REBOOTS))
             {
                 return Err(reason);
             }

@@ -178,12 +178,12 @@ impl LedgerFile {
         self.records().any(|(_, attributes)| attributes.once_good())
     }
 
-    /// What the ledger says of a deployment, whether it is recorded or not. One that is not may be tried [`TRIES`] times
-    /// once the ledger [is in use](Self::is_in_use); without a limit before.
+    /// What the ledger says of a deployment, whether it is recorded or not, and whether that binds. One that is not recorded
+    /// may be tried [`TRIES`] times. Tries bind once the ledger [is in use](Self::is_in_use); that one is bad binds at once.
     pub fn standing(&self, name: &str) -> (Attributes, bool) {
-        let in_use = self.is_in_use();
         let new = Attributes::default().with_priority(1).with_tries(TRIES);
-        self.find(name).map_or((new, in_use), |attributes| (attributes, true))
+        let attributes = self.find(name).unwrap_or(new);
+        (attributes, self.is_in_use() || attributes.priority() == 0)
     }
 
     /// The highest priority that is recorded; 0 where nothing is.

@@ -163,7 +163,7 @@ fn what_nothing_vouches_for_is_not_next_where_it_must_be_verified() {
                     root hash or digest in it vouches for this one; the boot would pass it over\n";
     assert_eq!(said, expected);
     let status = running.run(&["status"]);
-    let expected = "  app_2  image on DEVICE           3 tries left, root hash not accepted, priority 2\n";
+    let expected = "  app_2  image on DEVICE           tries not counted, root hash not accepted, priority 2\n";
     assert!(status.contains(expected), "{status}");
     let lines = running.run(&["status", "--deployments"]);
     assert!(!lines.contains("\tnext\n"), "{lines}");

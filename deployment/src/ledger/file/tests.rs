@@ -185,3 +185,16 @@ fn what_each_kind_puts_first_is_known_again() {
     ledger.set_firsts(core::iter::empty());
     assert!(!ledger.is_newly_first("ostree", "a"));
 }
+
+/// Commands write down all that there is; that alone binds nobody, or a machine on which nothing is marked good would run out
+/// of tries.
+#[test]
+fn nothing_binds_before_one_was_good_but_that_one_is_bad() {
+    let mut ledger = LedgerFile::default();
+    ledger.set("a", UNTRIED, &keep_all).unwrap();
+    ledger.set("b", UNTRIED.with_priority(0), &keep_all).unwrap();
+    let binds = |ledger: &LedgerFile| ["a", "b", "c"].map(|name| ledger.standing(name).1);
+    assert_eq!(binds(&ledger), [false, true, false]);
+    ledger.set("d", GOOD, &keep_all).unwrap();
+    assert_eq!(binds(&ledger), [true, true, true]);
+}
