@@ -87,7 +87,7 @@ pub fn try_all<'a, B: Boot<'a>>(
     boot: &mut B,
 ) -> Result<B::Started, Reason> {
     let reboots = selection.ledger.as_ref().map_or(0, |ledger| ledger.reboots);
-    Trial { config, selection, plan, boot, reboots, why: None, state_fault: None }.run()
+    Trial { config, selection, plan, boot, reboots, why: None }.run()
 }
 
 /// The boot so far.
@@ -100,18 +100,12 @@ struct Trial<'t, 'a, B> {
     reboots: u8,
     /// Why the last candidate failed: the next one is a fallback.
     why: Option<Reason>,
-    /// What is wrong with the state device, if that was found out: only what can do without it is tried then.
-    state_fault: Option<Reason>,
 }
 
 impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
     fn run(mut self) -> Result<B::Started, Reason> {
         if let Some(started) = self.each(false)? {
             return Ok(started);
-        }
-        // No deployment is to be blamed: none loses its tries, or is left for one that was good once.
-        if let Some(fault) = self.state_fault.take() {
-            return Err(fault);
         }
         let why = self.why.as_ref().or(self.selection.nothing_found.as_ref()).cloned();
         let nothing_left = || reason!("there is no deployment to boot");
@@ -136,9 +130,6 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         {
             return Ok(started);
         }
-        if let Some(fault) = self.state_fault.take() {
-            return Err(fault);
-        }
         if can_reboot && self.count_reboot(most) {
             return Err(why);
         }
@@ -146,33 +137,35 @@ impl<'a, B: Boot<'a>> Trial<'_, 'a, B> {
         Err(reason!("{why}; after {} automatic reboots nothing is left to try", self.reboots))
     }
 
-    /// Tries the candidates that may boot, or those that were good once. `None` where none of them starts.
+    /// Tries the candidates that may boot, or those that were good once. `None` where none of them starts. Where the state device
+    /// is at fault, only those are tried that can do without it, and that ends the boot if none does: no deployment is to be
+    /// blamed, so that none loses its tries, or is left for one that was good once.
     fn each(&mut self, last_good: bool) -> Result<Option<B::Started>, Reason> {
-        let selection = self.selection;
+        let (selection, mut state_fault) = (self.selection, None);
         let is_meant = |candidate: &&Candidate| !candidate.is_barred() && candidate.is_last_good() == last_good;
         for candidate in selection.candidates.iter().filter(is_meant) {
-            if self.state_fault.is_some() && self.needs_state(candidate) {
+            if state_fault.is_some() && self.needs_state(candidate) {
                 continue;
             }
             log::info!("trying {}", candidate.name);
-            let (reason, is_at_fault) = match self.one(candidate) {
+            let reason = match self.one(candidate) {
                 Ok(started) => return Ok(Some(started)),
                 Err(Fault::Boot(reason) | Fault::Kernel(reason)) => return Err(reason),
                 Err(Fault::State(reason)) => {
-                    (self.state_fault.insert(reason!("the state device is at fault: {reason}")).clone(), false)
+                    state_fault.insert(reason!("the state device is at fault: {reason}")).clone()
                 }
-                Err(Fault::Candidate(reason)) => (reason, true),
+                Err(Fault::Candidate(reason)) => reason,
             };
             self.boot.failed(candidate, &reason);
             log::error!("{} does not boot: {reason}", candidate.name);
             if let OnFailure::Stop(emergency) = self.config.on_failure
-                && (!is_at_fault || emergency != Emergency::Reboot || self.count_reboot(DEFAULT_REBOOTS))
+                && (state_fault.is_some() || emergency != Emergency::Reboot || self.count_reboot(DEFAULT_REBOOTS))
             {
                 return Err(reason);
             }
             self.why = Some(reason);
         }
-        Ok(None)
+        state_fault.map_or(Ok(None), Err)
     }
 
     /// Whether a candidate keeps something on the state device: one that brings its own `/etc` and `/var` need not.
