@@ -119,7 +119,7 @@ fn offer_named(look: &Look<'_>, finder: &mut Finder<'_>, named: &Named) {
             continue;
         }
         let verified = !image.verity_optional() || can_be_verified(look.tree, &digest);
-        offer(finder, &digest, verified, true, None);
+        offer(finder, &digest, verified, true);
     }
 }
 
@@ -147,11 +147,8 @@ fn offer_others(look: &Look<'_>, finder: &mut Finder<'_>, named: &Named) {
     {
         finder.pass_over(&look.device.device, format_args!("cannot read {IMAGES}: {why}"));
     }
-    let any_accepted = look.config.accepted_hashes().next().is_some();
     for (accepted, _, digest) in &found {
-        // Whoever says which ones may boot does not mean others, not even where what nothing verifies may.
-        let barred = any_accepted && !accepted;
-        offer(finder, digest, *accepted, false, barred.then_some("its digest is not among the accepted root hashes"));
+        offer(finder, digest, *accepted, false);
     }
 }
 
@@ -173,15 +170,11 @@ fn image_name(name: &str) -> Option<Digest> {
     repository::image_path(&digest).ends_with(name).then_some(digest)
 }
 
-/// `barred` says why it is only listed.
-fn offer(finder: &mut Finder<'_>, digest: &Digest, verified: bool, named: bool, barred: Option<&'static str>) {
+fn offer(finder: &mut Finder<'_>, digest: &Digest, verified: bool, named: bool) {
     let (mark, trust) = if verified { ("", Trust::Verified) } else { ("?", Trust::Insecure(Insecurity::Root)) };
     let (name, place) = (name(digest), path(format_args!("{mark}{digest}")));
     let offer = Offer { name: format_args!("{name}"), place: &place, trust, counters: None, named };
-    match barred {
-        Some(why) => finder.offer_barred(&offer, why),
-        None => finder.offer(&offer),
-    }
+    finder.offer_accepted(&offer, "its digest is not among the accepted root hashes");
 }
 
 /// What a deployment is called: 64 bits of its digest are enough to tell it from others.

@@ -142,12 +142,7 @@ fn image(look: &Look<'_>, finder: &mut Finder<'_>, path: &str, counters: Option<
         Ok(_) | Err(_) => Trust::Insecure(Insecurity::Root),
     };
     let offer = Offer { name: format_args!("{name}"), place: path, trust, counters, named };
-    // Whoever says which ones may boot does not mean others, not even where what nothing verifies may.
-    if trust != Trust::Verified && !named && look.config.accepted_hashes().next().is_some() {
-        finder.offer_barred(&offer, "no accepted root hash vouches for it");
-    } else {
-        finder.offer(&offer);
-    }
+    finder.offer_accepted(&offer, "no accepted root hash vouches for it");
 }
 
 #[inline(never)]

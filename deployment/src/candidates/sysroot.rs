@@ -258,9 +258,12 @@ impl Finder<'_> {
         self.add(offer, None);
     }
 
-    /// Adds one that is not to boot; why. It is listed so that it is known what there is.
-    pub fn offer_barred(&mut self, offer: &Offer<'_>, why: &'static str) {
-        self.add(offer, Some(why));
+    /// Adds one of a kind that root hashes vouch for. Whoever says which ones may boot does not mean others, not even where what
+    /// nothing verifies may: one that is neither verified nor named is only listed then, for this reason.
+    pub fn offer_accepted(&mut self, offer: &Offer<'_>, why_not: &'static str) {
+        let is_beside = || offer.trust != Trust::Verified && !offer.named;
+        let barred = self.look.config.accepted_hashes().next().is_some() && is_beside();
+        self.add(offer, barred.then_some(why_not));
     }
 
     #[inline(never)]
