@@ -1,4 +1,4 @@
-//! New filesystems, and changes of those that are mounted (fsopen(2)(2)).
+//! New filesystems (fsopen(2)).
 
 use core::fmt::Write as _;
 
