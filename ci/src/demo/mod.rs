@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
 
 use self::debian::Version;
 use crate::cache::{self, Key};
@@ -40,13 +41,39 @@ pub struct Demo {
 /// Bytes of the partition that holds the writable layers.
 const STATE_BYTES: u64 = 256 << 20;
 
-/// The kernel, and an initramfs for it.
-fn boot_files() -> Result<(Kernel, PathBuf)> {
+/// The kernel, and an initramfs for it. `packing` are more words of `surefoot initramfs`.
+fn boot_files(packing: &[&str]) -> Result<(Kernel, PathBuf)> {
     step("Debian's 6.12 cloud kernel");
     let kernel = kernel::fetch(Package::Cloud612)?;
     step("initramfs for it");
-    let initramfs = initramfs::build(&kernel, &["--module", "virtio_console"])?;
+    let initramfs = initramfs::build(&kernel, &[&["--module", "virtio_console"], packing].concat())?;
     Ok((kernel, initramfs))
+}
+
+/// A machine with one partition, whose system has a unit that reports.
+#[derive(Debug)]
+struct Guest {
+    kernel: Kernel,
+    initramfs: PathBuf,
+    partition: Partition,
+    /// The word for the unit: `surefoot-demo.NAME`.
+    unit: &'static str,
+}
+
+impl Guest {
+    /// Its disk, which is gone with the folder that it lies in.
+    fn disk(&self) -> Result<(TempDir, Disk)> {
+        let scratch = TempDir::new_in(paths::cache())?;
+        let disk = Disk::create(&scratch.path().join("disk"), 512, std::slice::from_ref(&self.partition))?;
+        Ok((scratch, disk))
+    }
+
+    /// The machine without its disk.
+    fn vm(&self, name: &str, words: &str) -> Vm {
+        let vm = Vm::new(name, &self.kernel, &self.initramfs).memory_mib(1024).processors(2);
+        let vm = vm.append(words).append(&format!("surefoot-demo.{} surefoot-demo.unattended", self.unit));
+        vm.timeout(Duration::from_mins(10))
+    }
 }
 
 /// The root and its hash tree.
@@ -65,7 +92,7 @@ fn step(what: &str) {
 impl Demo {
     /// Downloads and builds what is not there yet.
     pub fn build() -> Result<Self> {
-        let (kernel, initramfs) = boot_files()?;
+        let (kernel, initramfs) = boot_files(&[])?;
         let Image { data: root, tree } = image(&kernel, Version::One)?;
         step("disk");
         let state = filesystem::empty_ext4(STATE_BYTES)?;

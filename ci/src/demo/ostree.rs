@@ -1,22 +1,15 @@
 //! A Debian with systemd as ostree deploys it. In the guest, ostree's own command says what was booted, and upgrades it; a
 //! unit of the system (`surefoot-demo-ostree`) has it do so and reports.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
-use super::{debian, report, step};
-use crate::disk::Disk;
+use super::{Guest, boot_files, debian, report, step};
 use crate::drive::Drive;
-use crate::initramfs;
-use crate::kernel::{self, Kernel, Package};
 use crate::machine::End;
-use crate::ostree::{self, Composefs, Deployment, Image, Source, Sysroot};
-use crate::paths;
+use crate::ostree::{self, Composefs, Deployment, Source, Sysroot};
 use crate::tree::Tree;
-use crate::vm::Vm;
 
 /// What is installed beyond mmdebstrap's variant "minbase".
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,kmod,login,procps,ostree,ostree-boot";
@@ -32,9 +25,8 @@ fn version(archive: &Path, version: u32) -> Source {
 /// A machine whose sysroot has version 1 deployed and version 2 committed.
 #[derive(Debug)]
 pub struct Machine {
-    kernel: Kernel,
-    initramfs: PathBuf,
-    image: Image,
+    guest: Guest,
+    deployments: Vec<Deployment>,
 }
 
 impl Machine {
@@ -43,15 +35,15 @@ impl Machine {
     /// # Errors
     /// Without root, and when a part of it cannot be made.
     pub fn build(composefs: Composefs, packing: &[&str]) -> Result<Self> {
-        step("Debian's 6.12 cloud kernel, and an initramfs for it");
-        let kernel = kernel::fetch(Package::Cloud612)?;
-        let initramfs = initramfs::build(&kernel, &[&["--module", "virtio_console"], packing].concat())?;
+        let (kernel, initramfs) = boot_files(packing)?;
         step("Debian for ostree (the first time takes minutes)");
         let archive = debian::archive(&kernel, "ostree", PACKAGES)?;
         step("sysroot");
         let sysroot =
             Sysroot::new().composefs(composefs).bytes(BYTES).deploy(version(&archive, 1)).commit(version(&archive, 2));
-        Ok(Self { kernel, initramfs, image: sysroot.build()? })
+        let image = sysroot.build()?;
+        let guest = Guest { kernel, initramfs, partition: image.partition(), unit: "ostree" };
+        Ok(Self { guest, deployments: image.deployments })
     }
 
     /// The deployed version.
@@ -59,7 +51,7 @@ impl Machine {
     /// # Errors
     /// When there is none.
     pub fn deployment(&self) -> Result<&Deployment> {
-        self.image.deployments.first().context("nothing is deployed")
+        self.deployments.first().context("nothing is deployed")
     }
 
     /// Boots the deployed version once and has it check itself; writes are forgotten. The lines of its report, of which
@@ -76,15 +68,9 @@ impl Machine {
     /// # Errors
     /// What did not hold, with the console's last lines.
     pub fn check_without_word(&self, name: &str, words: &str) -> Result<Vec<String>> {
-        let scratch = TempDir::new_in(paths::cache())?;
-        let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
-        let vm = self.vm(name, &format!("{words} surefoot-demo.check"));
+        let (_scratch, disk) = self.guest.disk()?;
+        let vm = self.guest.vm(name, &format!("{words} surefoot-demo.check"));
         report(&vm.drive(Drive::new(&disk)).run()?, End::PoweredOff, "done")
-    }
-
-    fn vm(&self, name: &str, words: &str) -> Vm {
-        let vm = Vm::new(name, &self.kernel, &self.initramfs).memory_mib(1024).processors(2);
-        vm.append(words).append("surefoot-demo.ostree surefoot-demo.unattended").timeout(Duration::from_mins(10))
     }
 
     /// Boots the machine, has it upgrade itself, and boots what is then the default entry. `words` says how the boot finds
@@ -93,10 +79,9 @@ impl Machine {
     /// # Errors
     /// What did not hold, with the console's last lines.
     pub fn upgrade(&self, name: &str, words: &str) -> Result<[Vec<String>; 2]> {
-        let scratch = TempDir::new_in(paths::cache())?;
-        let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
+        let (_scratch, disk) = self.guest.disk()?;
         let boot = |number: u32, deployment: &Deployment| {
-            let vm = self.vm(&format!("{name}-{number}"), &format!("{} {words}", deployment.word()));
+            let vm = self.guest.vm(&format!("{name}-{number}"), &format!("{} {words}", deployment.word()));
             vm.drive(Drive::new(&disk).keep_writes()).run()
         };
         let first = report(&boot(1, self.deployment()?)?, End::Rebooted, "reboot")?;
@@ -111,10 +96,9 @@ impl Machine {
     /// # Errors
     /// What did not hold, with the console's last lines.
     pub fn roll_back(&self, name: &str, words: &str) -> Result<[Vec<String>; 3]> {
-        let scratch = TempDir::new_in(paths::cache())?;
-        let disk = Disk::create(&scratch.path().join("disk"), 512, &[self.image.partition()])?;
+        let (_scratch, disk) = self.guest.disk()?;
         let boot = |number: u32, end: End, last: &str| {
-            let vm = self.vm(&format!("{name}-{number}"), &format!("{words} surefoot-demo.rollback"));
+            let vm = self.guest.vm(&format!("{name}-{number}"), &format!("{words} surefoot-demo.rollback"));
             report(&vm.drive(Drive::new(&disk).keep_writes()).run()?, end, last)
         };
         let first = boot(1, End::Rebooted, "reboot")?;

@@ -95,7 +95,7 @@ impl Stage {
     /// # Errors
     /// When a part of it cannot be made.
     pub fn build(story: Story) -> Result<Self> {
-        let (kernel, initramfs) = boot_files()?;
+        let (kernel, initramfs) = boot_files(&[])?;
         let first = image(&kernel, Version::One)?;
         let update = image(&kernel, story.version())?;
         step("disk with the update");
