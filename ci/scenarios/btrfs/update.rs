@@ -9,7 +9,7 @@ use super::machine::{AUTO, Machine, came_up, root, two};
 use crate::Scenario;
 use crate::judge::{actions, same, text};
 use crate::setup::state_partition;
-use crate::slots::judge::{fallback, ran};
+use crate::slots::judge::{all_ran, fallback, runs};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("btrfs::state_survives_an_update", state_survives_an_update),
@@ -70,10 +70,8 @@ fn rollback_by_snapper(name: &str) -> Result<()> {
 fn rolled_back_by_command(name: &str) -> Result<()> {
     let machine = Machine::new(name, &two()?, &[])?;
     let commands = |boot: &str, words: &str, snapshot: &str, commands: &[&str]| {
-        let runs: Vec<_> = commands.iter().map(|command| format!("probe.run=\"{command}\"")).collect();
-        let outcome = machine.boot(boot, &format!("{words} surefoot.mount=/tmp:tmpfs {}", runs.join(" ")))?;
-        let report = came_up(&outcome, snapshot)?;
-        commands.iter().try_for_each(|command| ran(&report, command, 0).map(drop))
+        let outcome = machine.boot(boot, &format!("{words} {}", runs(commands)))?;
+        all_ran(&came_up(&outcome, snapshot)?, commands)
     };
     commands("old", &before(), "snapshot-1", &["/usr/bin/surefoot mark-good"])?;
     commands("new", AUTO, "snapshot-2", &["/usr/bin/surefoot mark-good", "/usr/bin/surefoot rollback"])?;

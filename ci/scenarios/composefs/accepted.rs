@@ -11,7 +11,7 @@ use super::boots::{VERSION, runs, top};
 use super::{Machine, came_up, tree};
 use crate::Scenario;
 use crate::judge::{actions, mount, same, text};
-use crate::slots::judge::{failed, fallback, passed_over, ran};
+use crate::slots::judge::{self, failed, fallback, passed_over};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("composefs::rolled_back_by_command", rolled_back_by_command),
@@ -36,14 +36,12 @@ fn rolled_back_by_command(name: &str) -> Result<()> {
     let repository = Composefs::new(Algorithm::Sha256).state(State::Bootc);
     let machine = Machine::new(name, &repository.image(&with_tool("one")?).image(&with_tool("two")?))?;
     let commands = |boot: &str, words: &str, number: usize, commands: &[&str]| -> Result<Report> {
-        let run: Vec<_> = commands.iter().map(|command| format!("probe.run=\"{command}\"")).collect();
-        let report =
-            came_up(&machine.boot_keeping(boot, &format!("{words} surefoot.mount=/tmp:tmpfs {}", run.join(" ")))?)?;
+        let report = came_up(&machine.boot_keeping(boot, &format!("{words} {}", judge::runs(commands)))?)?;
         let version = ["one", "two"].get(number).copied().unwrap_or_default();
         runs(&report, &machine, number, version, "verified")?;
         mount(&report, &top(machine.digest(number)))?;
         same("what was meant", &fallback(&report)?, &None)?;
-        commands.iter().try_for_each(|command| ran(&report, command, 0).map(drop))?;
+        judge::all_ran(&report, commands)?;
         Ok(report)
     };
     // The update is there and is the newer one, but not yet accepted: not even where what nothing verifies may boot.

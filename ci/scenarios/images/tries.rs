@@ -12,7 +12,7 @@ use surefoot_probe::Outcome as Done;
 use super::machine::{Machine, came_up};
 use crate::Scenario;
 use crate::judge::{actions, boot_report, said, same};
-use crate::slots::judge::{failed, passed_over, ran};
+use crate::slots::judge::{all_ran, failed, passed_over, runs};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("images::a_try_is_written_down_first", a_try_is_written_down_first),
@@ -81,10 +81,8 @@ fn rolled_back_by_command(name: &str) -> Result<()> {
     let images = Images::new().appended("images/os.v/os_1.raw", &old).appended("images/os.v/os_2+2-0.raw", &new);
     let machine = Machine::new(name, &images)?;
     let commands = |boot: &str, image: (&str, usize), commands: &[&str]| {
-        let words: Vec<_> = commands.iter().map(|command| format!("probe.run=\"{command}\"")).collect();
-        let outcome = machine.boot(boot, &format!("surefoot.mount=/tmp:tmpfs {}", words.join(" ")))?;
-        let report = came_up(&outcome, image.0, &machine.files.root_hashes[image.1])?;
-        commands.iter().try_for_each(|command| ran(&report, command, 0).map(drop))
+        let outcome = machine.boot(boot, &runs(commands))?;
+        all_ran(&came_up(&outcome, image.0, &machine.files.root_hashes[image.1])?, commands)
     };
     commands("update", ("os_2", 1), &["/usr/bin/surefoot mark-good", "/usr/bin/surefoot rollback"])?;
     commands("back", ("os_1", 0), &["/usr/bin/surefoot set-next os_2"])?;
@@ -117,13 +115,12 @@ fn damaged_ledger(name: &str) -> Result<()> {
         .edit(Edit::directory("surefoot"))
         .edit(Edit::file("surefoot/ledger", vec![1; 8192]));
     let machine = Machine::new(name, &images)?;
-    let command = "/usr/bin/surefoot mark-good";
-    let words = format!("surefoot.mount=/tmp:tmpfs probe.run=\"{command}\"");
-    let report = came_up(&machine.boot("1", &words)?, "os_1", &machine.files.root_hashes[0])?;
+    let commands = ["/usr/bin/surefoot mark-good"];
+    let report = came_up(&machine.boot("1", &runs(&commands))?, "os_1", &machine.files.root_hashes[0])?;
     let expected = "the boot ledger of /dev/vda1 is damaged, so that deployments count as unknown";
     let degraded = boot_report(&report)?["degraded"].to_string();
     ensure!(degraded.contains(expected), "{degraded}");
-    ran(&report, command, 0)?;
+    all_ran(&report, &commands)?;
     // That has made it anew.
     let report = came_up(&machine.boot("2", "")?, "os_1", &machine.files.root_hashes[0])?;
     ensure!(boot_report(&report)?["degraded"].as_array().is_none_or(Vec::is_empty), "{report:?}");

@@ -60,6 +60,17 @@ pub(crate) fn counters(machine: &SlotMachine, label: &str, expected: Counters) -
     same(&format!("the counters of {label}"), &machine.disk.counters(label)?, &expected)
 }
 
+/// The words that have the probe run these commands of the tool, which mounts filesystems below `/tmp`.
+pub(crate) fn runs(commands: &[&str]) -> String {
+    let runs: Vec<_> = commands.iter().map(|command| format!("probe.run=\"{command}\"")).collect();
+    format!("surefoot.mount=/tmp:tmpfs {}", runs.join(" "))
+}
+
+/// Fails unless all of them were run, and went well.
+pub(crate) fn all_ran(report: &Report, commands: &[&str]) -> Result<()> {
+    commands.iter().try_for_each(|command| ran(report, command, 0).map(drop))
+}
+
 /// Fails unless the program ended with this code; gives what it said.
 pub(crate) fn ran<'a>(report: &'a Report, line: &str, code: i32) -> Result<&'a Ran> {
     match report
