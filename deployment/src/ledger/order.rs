@@ -55,7 +55,8 @@ fn change(slots: &mut [Entry], number: u32, change: impl Fn(Attributes) -> Attri
 }
 
 /// Gives the slot a priority right above those below `wanted`. Where others have that priority or a higher one, they move
-/// up; where there is no room at the top, those below move down. The order of the others stays as it is.
+/// up; where there is no room at the top, those below move down. The order of the others stays as it is, but where they have
+/// every priority that there is: then the two lowest become one, or where the slot comes right above these, the two highest.
 fn place(slots: &mut [Entry], number: u32, wanted: u8) {
     let at_or_above = |slots: &[Entry]| {
         slots.iter().any(|entry| entry.number != number && priority(entry) >= wanted && priority(entry) > 0)
@@ -74,14 +75,15 @@ fn place(slots: &mut [Entry], number: u32, wanted: u8) {
         let below = taken.iter().take(usize::from(limit)).skip(1).filter(|taken| **taken).count();
         u8::try_from(below).unwrap_or(MAX_PRIORITY)
     };
+    let merged = u8::from(taken.iter().skip(1).all(|taken| *taken) && wanted > 2);
     for entry in slots.iter_mut() {
         let old = priority(entry);
         let new = if entry.number == number {
-            distinct_below(wanted).saturating_add(1)
+            distinct_below(wanted).saturating_add(1).saturating_sub(merged)
         } else if old == 0 {
             0
         } else {
-            distinct_below(old).saturating_add(1).saturating_add(u8::from(old >= wanted))
+            distinct_below(old).saturating_add(1).saturating_add(u8::from(old >= wanted)).saturating_sub(merged).max(1)
         };
         entry.attributes = entry.attributes.with_priority(new);
     }

@@ -77,6 +77,31 @@ fn the_order_of_any_number_is_kept() {
 }
 
 #[test]
+fn where_every_priority_is_taken_the_slot_shares_none() {
+    let all = || (1..=15).map(|number| entry((number, u8::try_from(number).unwrap(), 1, number <= 4)));
+    let priority_of =
+        |slots: &[Entry], number: u32| slots.iter().find(|entry| entry.number == number).unwrap().attributes.priority();
+    for next in [true, false] {
+        let mut slots: Vec<_> = all().chain([entry((16, 0, 0, false))]).collect();
+        if next {
+            set_next(&mut slots, 16, TRIES)
+        } else {
+            mark_good(&mut slots, 16)
+        }
+        let own = priority_of(&slots, 16);
+        assert_eq!(slots.iter().filter(|entry| entry.attributes.priority() == own).count(), 1, "{slots:?}");
+        assert_eq!(own, if next { 15 } else { 4 });
+        assert!(slots.iter().all(|entry| entry.attributes.priority() > 0));
+        assert_eq!(order(&slots).iter().filter(|other| **other != 16).nth(2), Some(&13));
+    }
+    let mut lowest: Vec<_> =
+        all().map(|entry| Entry { attributes: entry.attributes.with_successful(entry.number == 1), ..entry }).collect();
+    lowest.push(entry((16, 0, 0, false)));
+    mark_good(&mut lowest, 16);
+    assert_eq!((priority_of(&lowest, 1), priority_of(&lowest, 16), priority_of(&lowest, 2)), (1, 2, 3));
+}
+
+#[test]
 fn a_try_is_spent_and_given_back_only_where_it_counts() {
     let untested = entry((2, 1, 1, false)).attributes;
     let spent = Change::SpendTry(2).apply(2, 0, untested);
