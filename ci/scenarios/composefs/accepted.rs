@@ -47,7 +47,7 @@ fn rolled_back_by_command(name: &str) -> Result<()> {
     // The update is there and is the newer one, but not yet accepted: not even where what nothing verifies may boot.
     let old = format!("{} surefoot.verity=optional {WRITE}", accept(&machine, &[0]));
     let report = commands("old", &old, 0, &["/usr/bin/surefoot mark-good"])?;
-    let why = (machine.deployment(1), "its digest is not among the accepted root hashes".to_owned());
+    let why = (machine.deployment(1), "no accepted root hash vouches for it".to_owned());
     same("what was passed over", &passed_over(&report)?, &vec![why])?;
     let both = accept(&machine, &[0, 1]);
     let kept = |report: &Report| actions(report, &[(READ, text("v"))]);

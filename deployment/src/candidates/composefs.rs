@@ -174,7 +174,7 @@ fn offer(finder: &mut Finder<'_>, digest: &Digest, verified: bool, named: bool) 
     let (mark, trust) = if verified { ("", Trust::Verified) } else { ("?", Trust::Insecure(Insecurity::Root)) };
     let (name, place) = (name(digest), path(format_args!("{mark}{digest}")));
     let offer = Offer { name: format_args!("{name}"), place: &place, trust, counters: None, named };
-    finder.offer_accepted(&offer, "its digest is not among the accepted root hashes");
+    finder.offer_accepted(&offer);
 }
 
 /// What a deployment is called: 64 bits of its digest are enough to tell it from others.

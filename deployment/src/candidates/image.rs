@@ -142,7 +142,7 @@ fn image(look: &Look<'_>, finder: &mut Finder<'_>, path: &str, counters: Option<
         Ok(_) | Err(_) => Trust::Insecure(Insecurity::Root),
     };
     let offer = Offer { name: format_args!("{name}"), place: path, trust, counters, named };
-    finder.offer_accepted(&offer, "no accepted root hash vouches for it");
+    finder.offer_accepted(&offer);
 }
 
 #[inline(never)]

@@ -33,7 +33,7 @@ pub use name::{CandidateName, MAX_CANDIDATE_NAME};
 pub use ostree::linked_deployment;
 pub use rank::candidates;
 pub use recipe::{Base, Part, Place, Recipe, Refused};
-pub use record::{Keeper, Record, SPENT, Standing};
+pub use record::{Keeper, NOT_ACCEPTED, Record, SPENT, Standing};
 pub use slot::{judge, slot_disk};
 pub use state::state_device;
 pub use sysroot::{Look, MAX_SYSROOTS, SYSROOT_KINDS, Sysroots, TreeSource, look_into, sysroots};
@@ -217,6 +217,11 @@ impl Candidate {
     /// Whether it is listed only, and never tried.
     pub fn is_barred(&self) -> bool {
         self.record.as_ref().is_some_and(|record| matches!(record.standing, Standing::Barred(_)))
+    }
+
+    /// Whether the command line has a list of root hashes that it is not on.
+    pub fn is_not_accepted(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.standing == Standing::Barred(NOT_ACCEPTED))
     }
 
     /// Whether it was tried as often as it may be, and would have come before `other` otherwise.

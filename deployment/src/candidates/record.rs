@@ -44,6 +44,8 @@ pub enum Standing {
 
 /// Why a deployment is barred that was tried as often as it may be.
 pub const SPENT: &str = "its tries are spent";
+/// Why a deployment is barred that is not on the list of root hashes (composefs: digests) that the command line gives.
+pub const NOT_ACCEPTED: &str = "no accepted root hash vouches for it";
 
 impl fmt::Display for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,8 +9,8 @@ use heapless::{String, Vec};
 use super::error::{CandidateError, MissingDevice, Refusal, Role};
 use super::recipe::{Recipe, Refused};
 use super::{
-    Candidate, Candidates, DeviceSource, Keeper, Kind, Order, Record, RootSource, Standing, Trust, btrfs, composefs,
-    image, name, ostree, rank, record, slot, state_device,
+    Candidate, Candidates, DeviceSource, Keeper, Kind, NOT_ACCEPTED, Order, Record, RootSource, Standing, Trust, btrfs,
+    composefs, image, name, ostree, rank, record, slot, state_device,
 };
 use crate::discoverable::{PartitionType, is_unfinished};
 use crate::facts::{BlockDevice, Facts, Name};
@@ -255,31 +255,28 @@ pub struct Finder<'f> {
 impl Finder<'_> {
     /// Adds a deployment, which comes behind all that were added before of this kind and filesystem.
     pub fn offer(&mut self, offer: &Offer<'_>) {
-        self.add(offer, None);
+        self.add(offer, false);
     }
 
     /// Adds one of a kind that root hashes vouch for. Whoever says which ones may boot does not mean others, not even where what
-    /// nothing verifies may: one that is neither verified nor named is only listed then, for this reason.
-    pub fn offer_accepted(&mut self, offer: &Offer<'_>, why_not: &'static str) {
+    /// nothing verifies may: one that is neither verified nor named is only listed then ([`NOT_ACCEPTED`]).
+    pub fn offer_accepted(&mut self, offer: &Offer<'_>) {
         let is_beside = || offer.trust != Trust::Verified && !offer.named;
         let barred = self.look.config.accepted_hashes().next().is_some() && is_beside();
-        self.add(offer, barred.then_some(why_not));
+        self.add(offer, barred);
     }
 
     #[inline(never)]
-    fn add(&mut self, offer: &Offer<'_>, barred: Option<&'static str>) {
+    fn add(&mut self, offer: &Offer<'_>, barred: bool) {
         let name = name::of_text(offer.name);
-        if barred.is_none() && self.look.config.verity == VerityPolicy::Required && offer.trust != Trust::Verified {
+        if !barred && self.look.config.verity == VerityPolicy::Required && offer.trust != Trust::Verified {
             let why = "nothing verifies it: surefoot.verity=optional boots it insecurely";
             return (self.note)(&name, format_args!("{why}"));
         }
         let (Ok(place), Ok(directory)) = (String::try_from(offer.place), self.directory.try_into()) else {
             return (self.note)(&name, format_args!("its path is longer than MAX_PLACE allows, {MAX_PLACE} bytes"));
         };
-        let mut record = self.record(&name, offer);
-        if let Some(why) = barred {
-            record.standing = Standing::Barred(why);
-        }
+        let record = self.record(&name, offer, barred);
         if let Standing::Barred(why) = record.standing {
             (self.note)(&name, format_args!("{why}"));
         }
@@ -290,7 +287,7 @@ impl Finder<'_> {
         let candidate =
             Candidate { name, kind: self.kind, root, usr: None, trust: offer.trust, record: Some(record), order };
         // What may not boot is not what its kind puts first.
-        self.order.index = self.order.index.saturating_add(barred.is_none().into());
+        self.order.index = self.order.index.saturating_add((!barred).into());
         rank::offer(self.candidates, candidate);
     }
 
@@ -299,16 +296,17 @@ impl Finder<'_> {
         (self.note)(what, why);
     }
 
-    fn record(&self, name: &str, offer: &Offer<'_>) -> Record {
+    fn record(&self, name: &str, offer: &Offer<'_>, barred: bool) -> Record {
         let (mut attributes, mut counted) = self.ledger.standing(name);
         // What its kind puts first is an update, if nobody has heard of it yet, or a rollback by the program that looks after
-        // the deployments: it does not stay behind what was put first before. What was marked bad stays bad.
+        // the deployments: it comes before all that is recorded, whatever is marked good meanwhile. What was marked bad stays bad.
         let is_news = || match self.ledger.find(name) {
             Some(known) => known.priority() > 0 && self.ledger.is_newly_first(self.kind.0, name),
             None => true,
         };
-        if self.order.index == 0 && is_news() {
-            attributes = attributes.with_priority(self.ledger.highest_priority().max(1));
+        if self.order.index == 0 && !barred && is_news() {
+            let above = self.ledger.highest_priority_beside(name).saturating_add(1);
+            attributes = attributes.with_priority(attributes.priority().max(above));
         }
         let mut keeper = Keeper::File(self.order.sysroot);
         if let Some(counters @ Counters { left }) = offer.counters {
@@ -320,7 +318,8 @@ impl Finder<'_> {
             (attributes, counted) = (attributes.with_priority(MAX_PRIORITY), false);
         }
         let entry = Entry { number: 0, attributes };
-        let standing = record::standing(attributes, counted).unwrap_or_else(Standing::Barred);
+        let standing = if barred { Err(NOT_ACCEPTED) } else { record::standing(attributes, counted) };
+        let standing = standing.unwrap_or_else(Standing::Barred);
         Record { keeper, entry, standing, counted }
     }
 }

@@ -186,9 +186,10 @@ impl LedgerFile {
         (attributes, self.is_in_use() || attributes.priority() == 0)
     }
 
-    /// The highest priority that is recorded; 0 where nothing is.
-    pub fn highest_priority(&self) -> u8 {
-        self.records().map(|(_, attributes)| attributes.priority()).max().unwrap_or(0)
+    /// The highest priority that is recorded of others than this deployment; 0 where nothing is.
+    pub fn highest_priority_beside(&self, name: &str) -> u8 {
+        let name = &*recorded(name);
+        self.records().filter(|(known, _)| *known != name).map(|(_, others)| others.priority()).max().unwrap_or(0)
     }
 
     /// Whether a kind has come to put this deployment first since [`set_firsts`](Self::set_firsts), which the program that

@@ -72,8 +72,7 @@ impl Machine {
         if changed.contains(&true) { context.disk.write_entries(&entries) } else { Ok(()) }
     }
 
-    /// What is written down in a filesystem: of every deployment there, so that only one that comes later is new. Nothing
-    /// where nothing changes.
+    /// What may be written down in a filesystem: of every deployment there. Nothing where nothing changes.
     fn concerned(&self, home: &Home, target: usize, before: &[Entry], after: &[Entry]) -> Vec<Written> {
         let mut changed = false;
         let mut all = Vec::new();
@@ -111,16 +110,20 @@ fn write(volume: &Volume, all: &[Written]) -> Result<Option<String>, Error> {
     target.map_or(Ok(None), |written| name(&filesystem, written)).map_err(failed)
 }
 
-/// Writes down what is known of all, and that somebody has looked after the machine: the row of reboots ends.
+/// Writes down what is known of all, so that only one that comes later is new, and that somebody has looked after the machine:
+/// the row of reboots ends. One that the command line does not take is new once it does.
 fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
     let names: Vec<_> = all.iter().map(|written| written.deployment.name.as_str()).collect();
     let is_kept = |name: &str| names.iter().any(|known| deployment::ledger::file::recorded(known) == name);
     let changed = change_file(&filesystem.tree, &mut |ledger| {
         ledger.set_reboots(0);
-        all.iter().try_for_each(|Written { deployment, attributes, .. }| {
-            ledger.set(&deployment.name, *attributes, &is_kept)
-        })?;
-        let firsts = all.iter().map(|written| &written.deployment).filter(|found| found.index == Some(0));
+        let is_taken = |found: &Deployment| found.accepted != Some(false);
+        for Written { deployment, attributes, is_target } in all {
+            if *is_target || is_taken(deployment) || ledger.find(&deployment.name).is_some() {
+                ledger.set(&deployment.name, *attributes, &is_kept)?;
+            }
+        }
+        let firsts = all.iter().map(|written| &written.deployment).filter(|found| found.is_first && is_taken(found));
         ledger.set_firsts(firsts.map(|deployment| (deployment.kind.as_str(), deployment.name.as_str())));
         Ok::<_, LedgerError>(())
     });

@@ -38,8 +38,10 @@ pub(crate) struct Volume {
 pub(super) struct Filesystem {
     pub(super) volume: Volume,
     pub(super) tree: MountedTree,
-    /// What its boot ledger says; empty where it has none.
+    /// What its boot ledger says; empty where it has none that is sound.
     pub(super) ledger: LedgerFile,
+    /// Whether it has one of which nothing is known any more.
+    pub(super) is_damaged: bool,
     // They go in this order.
     _mounted: Mounted,
     _device: Option<LoopDevice>,
@@ -103,10 +105,18 @@ impl Filesystem {
         let mounted = Mounted(place.clone());
         let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
         let mut ledger = LedgerFile::default();
-        ledger
+        let is_sound = ledger
             .read_in(&tree)
             .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
-        Ok(Self { volume: volume.clone(), tree, ledger, _mounted: mounted, _device: device, _folder: folder })
+        Ok(Self {
+            volume: volume.clone(),
+            tree,
+            ledger,
+            is_damaged: !is_sound,
+            _mounted: mounted,
+            _device: device,
+            _folder: folder,
+        })
     }
 
     /// Whether it is on the device with this kernel name.

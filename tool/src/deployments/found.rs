@@ -40,9 +40,9 @@ pub(crate) struct Deployment {
     pub(crate) running: bool,
     /// Whether the next boot takes it, if nothing is changed and it does not fail.
     pub(crate) next: bool,
-    /// Where its kind puts it among those in its filesystem, from 0; `None` where that is not known.
+    /// Whether its kind puts it first in its filesystem, among those that the command line takes.
     #[serde(skip)]
-    pub(super) index: Option<u32>,
+    pub(super) is_first: bool,
 }
 
 /// How the ledgers' keepers are called.
@@ -70,7 +70,7 @@ impl Deployment {
             accepted: slot.accepted,
             running: slot.running,
             next: slot.next,
-            index: None,
+            is_first: false,
         }
     }
 
@@ -83,7 +83,8 @@ impl Deployment {
         if is_named {
             // Its priority is not the one that is written down.
             let recorded = ledger.find(&candidate.name).map(Attributes::priority);
-            attributes = attributes.with_priority(recorded.unwrap_or_else(|| ledger.highest_priority().max(1)));
+            let unknown = || ledger.highest_priority_beside(&candidate.name).max(1);
+            attributes = attributes.with_priority(recorded.unwrap_or_else(unknown));
         }
         Some(Self {
             name: candidate.name.to_string(),
@@ -98,7 +99,7 @@ impl Deployment {
             accepted: None,
             running: false,
             next: false,
-            index: Some(candidate.order.index),
+            is_first: candidate.order.index == 0 && !is_named,
         })
     }
 
@@ -118,7 +119,7 @@ impl Deployment {
             accepted: None,
             running: false,
             next: false,
-            index: None,
+            is_first: false,
         })
     }
 

@@ -106,7 +106,13 @@ impl Machine {
         } else {
             for volume in volumes {
                 match Filesystem::open(volume, Access::Read) {
-                    Ok(filesystem) => self.filesystems.push(filesystem),
+                    Ok(filesystem) => {
+                        if filesystem.is_damaged {
+                            let why = "it is damaged: what it said is lost, and the next change begins a new one";
+                            Error::bad("cannot read", format!("the boot ledger of {}", volume.shown()), why).warn();
+                        }
+                        self.filesystems.push(filesystem);
+                    }
                     Err(why) => self.refused.push(why),
                 }
             }
@@ -228,9 +234,12 @@ impl Machine {
         Some((Deployment { accepted: self.accepts(candidate), ..found }, Home::Filesystem(number)))
     }
 
-    /// Whether the command line takes a candidate for verified, where it asks for that. What verifies ostree's is in the
-    /// initramfs.
+    /// Whether the command line takes a candidate for verified, where it asks for that or has a list of root hashes. What
+    /// verifies ostree's is in the initramfs.
     fn accepts(&self, candidate: &Candidate) -> Option<bool> {
+        if candidate.is_not_accepted() {
+            return Some(false);
+        }
         let config = self.command_line.parsed_or_any()?;
         let is_asked = config.verity == VerityPolicy::Required && candidate.kind.0 != OSTREE;
         is_asked.then_some(candidate.trust == Trust::Verified)

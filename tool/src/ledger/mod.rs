@@ -150,8 +150,8 @@ fn make_next(machine: &mut Machine, target: usize, tries: u8) -> Result<(), Erro
     match (&machine.slots, machine.deployments.get(target)) {
         (Some(context), Some((_, Home::Slot(number)))) => warn_unless_accepted(context, *number),
         (_, Some((found, _))) if found.accepted == Some(false) => anstream::eprintln!(
-            "surefoot: warning: the running command line does not accept {}: it asks for a verified root, and no root hash \
-             or digest in it vouches for this one; the boot would pass it over",
+            "surefoot: warning: the running command line does not accept {}: no root hash or digest in it vouches for \
+             this one; the boot would pass it over",
             found.shown()
         ),
         _ => warn_unless_chosen(machine, target),

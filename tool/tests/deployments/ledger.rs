@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 
 use serde_json::Value;
 
-use crate::machine::{Machine, copy_program, images, ostree};
+use crate::machine::{Machine, copy_program, images, ostree, write};
 
 const FIRST: &str = "debian-010101010101.0";
 const SECOND: &str = "debian-020202020202.0";
@@ -53,6 +53,21 @@ fn the_story_of_an_update() {
     });
 }
 
+#[test]
+fn a_damaged_ledger_is_told_and_begun_anew() {
+    let machine = Machine::ext4(|top| {
+        ostree(top, &[1]);
+        write(&top.join("surefoot/ledger"), &"x".repeat(8192));
+    });
+    let warning = "surefoot: warning: cannot read the boot ledger of ext4.img: it is damaged: what it said is lost, and the \
+                   next change begins a new one\n";
+    let status = machine.run(&["status", "--deployments"]);
+    assert_eq!(status, format!("{FIRST}\tostree\tvda\t1\t3\tuntested\tnext\n--- stderr, exit code 0\n{warning}"));
+    let good = machine.run(&["mark-good", FIRST]);
+    assert_eq!(good, format!("{FIRST} is good: priority 1, good\n--- stderr, exit code 0\n{warning}"));
+    assert_eq!(machine.run(&["status", "--deployments"]), format!("{FIRST}\tostree\tvda\t1\t0\tgood\tnext\n"));
+}
+
 /// A snapshot that another program has made the default since the ledger was last changed is the next one; what is done here
 /// afterwards counts again.
 #[test]
@@ -68,7 +83,7 @@ fn a_rollback_by_snapper_is_followed() {
     machine.make_default(1);
     assert_eq!(order(), "snapshot-1 snapshot-2");
     let back = machine.run(&["rollback", "--running", "snapshot-1"]);
-    assert_eq!(back, "snapshot-2 is next: priority 3, good\n");
+    assert_eq!(back, "snapshot-2 is next: priority 4, good\n");
     assert_eq!(order(), "snapshot-2 snapshot-1");
     machine.make_default(2);
     machine.run(&["mark-bad", "snapshot-1"]);

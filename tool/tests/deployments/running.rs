@@ -55,6 +55,12 @@ impl Running {
         fs::write(path, report.to_string()).unwrap();
     }
 
+    /// Boots with a list of root hashes that no deployment is on.
+    fn bar_all(&self) {
+        let words = format!("surefoot.deployment=auto surefoot.verity=optional surefoot.roothash={}", "01".repeat(32));
+        fs::write(self.machine.path("cmdline"), words).unwrap();
+    }
+
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_surefoot"));
         command.args(words).arg("--report").arg(self.machine.path("report"));
@@ -159,14 +165,41 @@ fn what_nothing_vouches_for_is_not_next_where_it_must_be_verified() {
     fs::write(running.machine.path("cmdline"), words).unwrap();
     let said = running.run(&["set-next", "app_2"]);
     let expected = "app_2 is next: priority 2, 3 tries left\n\
-                    surefoot: warning: the running command line does not accept app_2: it asks for a verified root, and no \
-                    root hash or digest in it vouches for this one; the boot would pass it over\n";
+                    surefoot: warning: the running command line does not accept app_2: no root hash or digest in it vouches \
+                    for this one; the boot would pass it over\n";
     assert_eq!(said, expected);
     let status = running.run(&["status"]);
     let expected = "  app_2  image on DEVICE           tries not counted, root hash not accepted, priority 2\n";
     assert!(status.contains(expected), "{status}");
     let lines = running.run(&["status", "--deployments"]);
     assert!(!lines.contains("\tnext\n"), "{lines}");
+}
+
+#[test]
+fn what_is_not_on_the_list_of_root_hashes_is_not_gone_back_to() {
+    let running = Running::new(Machine::ext4(|top| images(top, &["1", "2"])), None);
+    running.report_edited(|report| {
+        report["deployment"]["name"] = "app_1".into();
+        report["deployment"]["kind"] = "image".into();
+        report["deployment"]["place"] = "images/app.raw.v/app_1.raw".into();
+    });
+    running.run(&["mark-good", "app_2"]);
+    running.run(&["mark-good"]);
+    assert_eq!(running.run(&["rollback"]), "app_2 is next: priority 3, good\n");
+    running.bar_all();
+    let back = running.run(&["rollback"]);
+    assert!(back.ends_with(": no other deployment has ever been good\n"), "{back}");
+}
+
+#[test]
+fn what_comes_onto_the_list_of_root_hashes_is_an_update() {
+    let running = Running::new(Machine::ext4(|top| images(top, &["1", "2"])), None);
+    running.bar_all();
+    running.run(&["mark-good", "app_1"]);
+    running.run(&["set-next", "app_1"]);
+    fs::write(running.machine.path("cmdline"), "surefoot.deployment=auto surefoot.verity=optional").unwrap();
+    let lines = running.run(&["status", "--deployments"]);
+    assert!(lines.contains("app_2\timage\tDEVICE\t3\t3\tuntested\tnext\n"), "{lines}");
 }
 
 #[test]

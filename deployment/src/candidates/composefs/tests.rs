@@ -148,7 +148,7 @@ fn images_on_the_list_of_root_hashes_are_verified_and_not_named() {
     for words in ["", "surefoot.verity=optional"] {
         let older = auto(&format!("surefoot.roothash={b} {words}"));
         assert!(older.starts_with(&format!("composefs-bbbbbbbbbbbbbbbb at {b}: Verified")), "{older}");
-        let why = "composefs-aaaaaaaaaaaaaaaa: its digest is not among the accepted root hashes";
+        let why = "composefs-aaaaaaaaaaaaaaaa: no accepted root hash vouches for it";
         assert_eq!(older.lines().skip(1).collect::<Vec<_>>(), [why]);
     }
     let mixed = auto(&format!("surefoot.roothash={b} composefs={a}"));

@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::*;
 use crate::filesystem::FilesystemKind;
+use crate::ledger::Entry;
 use crate::ledger::file::{FILE_SIZE, LedgerFile, rewrite};
 use crate::recorder::Recorder;
 use crate::tree::fixture::Fixture;
@@ -76,6 +77,26 @@ fn what_its_kind_has_come_to_put_first_since_is_a_rollback() {
     assert_eq!(order(&bad, Some("folder-a")), "folder-a (folder-b)");
     let spent = [good[0], ("folder-b", Attributes(0).with_priority(1))];
     assert_eq!(order(&spent, Some("folder-a")), "folder-a");
+}
+
+#[test]
+fn an_update_is_not_passed_by_what_is_marked_good_meanwhile() {
+    let records = [("folder-a", GOOD.with_priority(1)), ("folder-b", Attributes(0).with_priority(1).with_tries(1))];
+    let config = config(AUTO);
+    let (tree, device) = (folders(&["a", "b", "c"]), source());
+    let place = Look { config: &config, tree: &tree, initramfs: &Fixture::default(), device: &device };
+    let mut found = Candidates::new();
+    look_into(&place, 3, &ledger(&records), &mut found, &mut |_, _| {});
+    let names: Vec<_> = found.iter().map(|candidate| candidate.name.to_string()).collect();
+    let entries = found.iter().zip(1..);
+    let mut entries: Vec<_> =
+        entries.map(|(candidate, number)| Entry { number, ..candidate.record.as_ref().unwrap().entry }).collect();
+    let running = names.iter().zip(1..).find(|(name, _)| *name == "folder-b").unwrap().1;
+    crate::ledger::mark_good(&mut entries, running);
+    let records: Vec<_> = names.iter().zip(&entries).map(|(name, entry)| (name.as_str(), entry.attributes)).collect();
+    let mut ledger = ledger(&records);
+    ledger.set_firsts([("folder", "folder-c")].into_iter());
+    assert_eq!(look(AUTO, &tree, &ledger).0, "folder-c folder-b folder-a");
 }
 
 #[test]
