@@ -186,7 +186,7 @@ impl System for Rehearsal<'_> {
             let content = |part: &Device| {
                 self.content(part).ok_or_else(|| reason!("cannot verify {}: {part} is not there", device.name))
             };
-            let (data_path, hash_path) = (device.data.to_string(), device.hash.to_string());
+            let (data_path, hash_path) = (self.node(&device.data), self.node(&device.hash));
             let (data, hash) = (content(&device.data)?, content(&device.hash)?);
             let data = Content { reader: &*data, path: &data_path };
             prepare(device, data, Content { reader: &*hash, path: &hash_path })?.table
@@ -259,6 +259,15 @@ impl Rehearsal<'_> {
             Device::Loop(name) => Some(Box::new(self.sysroots.content(name)?)),
             Device::Verity(_) => None,
         }
+    }
+
+    /// The path of a device's node, as the kernel is told of it.
+    fn node(&self, device: &Device) -> String {
+        let of_loop = match device {
+            Device::Loop(name) => self.sysroots.loop_node(name),
+            Device::Block(_) | Device::Verity(_) => None,
+        };
+        of_loop.unwrap_or_else(|| device.to_string())
     }
 
     /// Checks what a mount shows of a filesystem that was looked into.

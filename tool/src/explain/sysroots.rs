@@ -119,6 +119,11 @@ impl Sysroots {
         self.loops.iter().find(|file| file.name == name)
     }
 
+    /// The node that a loop device would have on a machine without others.
+    pub(super) fn loop_node(&self, name: &str) -> Option<String> {
+        self.loops.iter().position(|file| file.name == name).map(|number| format!("/dev/loop{number}"))
+    }
+
     /// The content of a loop device.
     pub(super) fn content(&self, name: &str) -> Option<FileContent<'_>> {
         let LoopFile { file, offset, size, .. } = self.loop_file(name)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::machine::{ANY, Machine, images, ostree, root, write};
+use crate::machine::{ANY, Machine, images, ostree, root, run, write};
 
 #[test]
 fn an_ext4_is_looked_into_without_being_mounted() {
@@ -51,6 +51,32 @@ fn the_root_of_a_deployment_is_put_together_and_checked() {
 fn an_image_file_is_attached_and_checked() {
     let machine = Machine::ext4(|top| images(top, &["1", "2+3-0", "3+0-3"]));
     assert_snapshot!(machine.explain(&["--look-inside"]));
+}
+
+#[test]
+fn an_image_file_with_a_hash_tree_behind_it_is_verified() {
+    let hash = tempfile::NamedTempFile::new().unwrap();
+    let machine = Machine::ext4(|top| {
+        images(top, &["1"]);
+        let image = top.join("images/app.raw.v/app_1.raw");
+        let offset = std::fs::metadata(&image).unwrap().len().to_string();
+        let mut format = std::process::Command::new(env!("CARGO_BIN_EXE_surefoot"));
+        format.args(["verity", "format", "--hash-offset", &offset, "--root-hash-file"]).arg(hash.path());
+        run(format.args([&image, &image]));
+    });
+    let accepted = format!("surefoot.roothash={}", std::fs::read_to_string(hash.path()).unwrap().trim());
+    let explain = |words: &[&str], accept: &str| {
+        let cmdline =
+            format!("root=/dev/vda surefoot.deployment=auto {accept} surefoot.etc=ro surefoot.var=ro surefoot.home=ro");
+        machine.run(&[&["explain", "--cmdline", &cmdline], words].concat())
+    };
+    let inside = explain(&["--look-inside"], &accepted);
+    assert_eq!(verdict(&inside), "would boot app_1 and start /sbin/init\n", "{inside}");
+    assert!(inside.contains(" verity 1 /dev/loop0 /dev/loop1 4096 4096 1 "), "{inside}");
+    let outside = explain(&[], &accepted);
+    assert!(verdict(&outside).starts_with("would boot app_1"), "{outside}");
+    let other = explain(&[], &format!("surefoot.roothash={}", "01".repeat(32)));
+    assert!(verdict(&other).contains("the machine would not boot"), "{other}");
 }
 
 #[test]
