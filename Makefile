@@ -10,7 +10,7 @@ T := $(or $(CARGO_TARGET_DIR),target)
 PID1_CRATES := -p verity -p boot-config -p overlay -p deployment -p sys -p surefoot-init
 HOST_CRATES := -p verity -p surefoot -p surefoot-ci -p surefoot-probe
 
-.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak boot size clean
+.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper boot size clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -20,7 +20,11 @@ install-packages:
 
 build: install-packages pid1 pid1-slots tool ## Build $(T)/release/surefoot and $(T)/release/surefoot-init
 
+# Messages name source files: by paths that do not depend on where this is built.
+REMAP := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/surefoot
+
 .PHONY: pid1 pid1-slots tool probe
+pid1 pid1-slots: export RUSTFLAGS := $(REMAP) $(RUSTFLAGS)
 pid1:
 	cargo build --release -p surefoot-init
 
@@ -64,8 +68,16 @@ test: check deny build probe ## Everything: check, dependencies, veritysetup gri
 	cargo test --quiet -p surefoot-ci --test scenarios -- $(SCENARIO)
 
 # CYCLES=NUMBER says how many; SUREFOOT_SEED=NUMBER repeats the moments of an earlier run.
-soak: build probe ## Cut the power at 200 random moments of updates and boots (CYCLES=N changes that)
+soak: build probe ## Cut the power of machines at 200 random moments of updates and boots (CYCLES=N changes that)
 	cargo run --quiet -p surefoot-ci --bin soak
+
+# CUTS=NUMBER says how many; SUREFOOT_SEED=NUMBER repeats the moments of an earlier run.
+cuts: build probe ## Cut recorded writes to boot ledgers at 1000 random places, and read what is left
+	cargo run --quiet -p surefoot-ci --bin cuts
+
+# OFFLINE=NUMBER and BOOTS=NUMBER say how many; SUREFOOT_SEED=NUMBER repeats the mutations of an earlier run.
+tamper: build probe ## Alter disks at 1000 random places and judge each; boot 100 of them
+	cargo run --quiet -p surefoot-ci --bin tamper
 
 boot: build ## Boot a real Debian with a verified root in QEMU (SCENARIO=rollback: and watch it survive an update)
 	cargo run --quiet -p surefoot-ci --bin boot -- $(SCENARIO)

@@ -1,6 +1,7 @@
 //! The words of the kernel command line, of bootconfig and of drop-in files, parsed into one typed [`Config`].
 //!
 //! Words come in, values go out: this crate does no I/O, allocates nothing and cannot panic on any input.
+#![forbid(unsafe_code)]
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

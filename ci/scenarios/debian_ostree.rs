@@ -6,10 +6,11 @@
 
 use anyhow::{Result, ensure};
 use surefoot_ci::demo::ostree::Machine;
+use surefoot_ci::initramfs;
 use surefoot_ci::ostree::{Composefs, public_key};
 
 use crate::Scenario;
-use crate::ostree::{CONFIGURATION, packed};
+use crate::ostree::CONFIGURATION;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("debian_ostree::upgrades_by_its_boot_entries", upgrades_by_its_boot_entries),
@@ -20,7 +21,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 const WORDS: &str = "root=PARTLABEL=sysroot rw";
 
 fn machine(composefs: Composefs, files: &[(&str, &str)]) -> Result<Machine> {
-    let packed = packed(files)?;
+    let packed = initramfs::adding(files)?;
     Machine::build(composefs, &packed.iter().map(String::as_str).collect::<Vec<_>>())
 }
 

@@ -21,12 +21,15 @@ mod mixed;
 mod modules;
 mod naming;
 mod ostree;
+mod power;
 mod rauc;
 mod setup;
 mod size;
 mod slots;
 mod state;
+mod supply;
 mod systemd;
+mod tamper;
 mod verity;
 
 use std::process::ExitCode;
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         ostree::fallback::SCENARIOS,
         ostree::ledger::SCENARIOS,
         ostree::subvolume::SCENARIOS,
+        power::SCENARIOS,
         rauc::SCENARIOS,
         size::SCENARIOS,
         slots::choice::SCENARIOS,
@@ -85,6 +89,8 @@ fn main() -> ExitCode {
         slots::tries::SCENARIOS,
         slots::update::SCENARIOS,
         state::SCENARIOS,
+        supply::SCENARIOS,
+        tamper::SCENARIOS,
         verity::SCENARIOS,
     ];
     let trials = themes.iter().copied().flatten().map(|&(name, scenario)| {

@@ -32,6 +32,7 @@ pub struct Drive {
     bus: Bus,
     keep_writes: bool,
     read_only: bool,
+    log: Option<PathBuf>,
 }
 
 impl Drive {
@@ -42,7 +43,7 @@ impl Drive {
 
     /// Any image with sectors of `sector` bytes, attached as [`Drive::new`] does.
     pub fn of_image(image: &Path, sector: u64) -> Self {
-        Self { image: image.to_owned(), sector, bus: Bus::default(), keep_writes: false, read_only: false }
+        Self { image: image.to_owned(), sector, bus: Bus::default(), keep_writes: false, read_only: false, log: None }
     }
 
     /// Attaches it to another bus.
@@ -66,11 +67,27 @@ impl Drive {
         self
     }
 
+    /// Keeps what the guest writes, and records it in the empty file `log` in order (QEMU's driver `blklogwrites`).
+    #[must_use]
+    pub fn log_writes(mut self, log: &Path) -> Self {
+        self.log = Some(log.to_owned());
+        self
+    }
+
     /// QEMU's `-drive` for it, named `drive{number}`.
     pub(crate) fn backend(&self, number: usize) -> String {
         let snapshot = if self.keep_writes || self.read_only { "off" } else { "on" };
         let read_only = if self.read_only { "on" } else { "off" };
-        let image = self.image.to_string_lossy().replace(',', ",,");
+        let quoted = |path: &Path| path.to_string_lossy().replace(',', ",,");
+        let image = quoted(&self.image);
+        if let Some(log) = &self.log {
+            // A flush is not recorded where the cache mode lets nothing flush.
+            return format!(
+                "if=none,id=drive{number},driver=blklogwrites,cache=writeback,log-sector-size=512,log-super-update-interval=1,file.driver=raw,\
+                 file.file.filename={image},log.driver=raw,log.file.filename={}",
+                quoted(log)
+            );
+        }
         format!(
             "if=none,id=drive{number},file={image},format=raw,cache=unsafe,snapshot={snapshot},readonly={read_only}"
         )

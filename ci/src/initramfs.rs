@@ -1,5 +1,6 @@
 //! Initramfs images, built by the tool that is being tested.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -29,4 +30,21 @@ pub fn build(kernel: &Kernel, options: &[&str]) -> Result<PathBuf> {
             .arg(image))?;
         Ok(())
     })
+}
+
+/// The words of `surefoot initramfs` that pack these files: path, and content. A file is kept under a name that tells its
+/// content, for images are cached by these words.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn adding(files: &[(&str, &str)]) -> Result<Vec<String>> {
+    let folder = paths::cache().join("packed");
+    fs::create_dir_all(&folder)?;
+    let mut words = Vec::new();
+    for (path, content) in files {
+        let file = folder.join(Key::default().text(content).hex());
+        fs::write(&file, content)?;
+        words.extend(["--add".to_owned(), format!("{}:{path}", file.display())]);
+    }
+    Ok(words)
 }

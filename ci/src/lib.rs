@@ -1,6 +1,7 @@
 //! The harness of the QEMU scenarios: Debian kernels, disk images made by Debian's own tools, virtual machines, and the
 //! budget that sizes are held to.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod accelerator;
@@ -26,10 +27,13 @@ pub mod mounted;
 pub mod ostree;
 pub mod paths;
 pub mod peers;
+pub mod power;
 pub mod qmp;
 pub mod random;
+pub mod roots;
 pub mod size;
 pub mod slots;
+pub mod tamper;
 pub mod tree;
 pub mod verity;
 pub mod vm;

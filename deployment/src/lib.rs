@@ -4,6 +4,7 @@
 //! [`candidates`] turns a configuration and those facts into the deployments that may boot, best first; [`ledger`] is what
 //! is written down about them. Bytes come in through [`ReadAt`] and leave through [`WriteAt`]: this crate does no I/O of
 //! its own, allocates nothing and cannot panic on any input.
+#![forbid(unsafe_code)]
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -1,5 +1,6 @@
 //! surefoot's PID 1, as a library: everything but the entry of the program. The host tool uses its pure parts, so that
 //! what `surefoot explain` prints is what PID 1 does.
+#![forbid(unsafe_code)]
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -23,6 +23,7 @@
 //! `nosuid,nodev` goes where only data lives: `/etc`, `/home`, `/srv`, `/tmp`, `/var/tmp` and what is below them. All
 //! other directories have no flags of their own, for programs are installed there (`/opt`, `/usr/local`, `/root`), and
 //! container engines keep whole root filesystems under `/var`, whose set-user-ID programs and device nodes must work.
+#![forbid(unsafe_code)]
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

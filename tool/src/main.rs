@@ -1,4 +1,5 @@
 //! The `surefoot` command: builds initramfs images, formats and checks verity images, explains and reports boots.
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod cli;

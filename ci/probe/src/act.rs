@@ -13,7 +13,7 @@ use surefoot_probe::action::Hash;
 use surefoot_probe::report::Ran;
 use surefoot_probe::{Action, Outcome};
 
-use crate::gather;
+use crate::{digest, gather};
 
 /// Performs one action.
 pub(crate) fn perform(action: &Action) -> Outcome {
@@ -22,6 +22,7 @@ pub(crate) fn perform(action: &Action) -> Outcome {
         Action::Read(path) => fs::read(path).map(|bytes| Outcome::Text(String::from_utf8_lossy(&bytes).into_owned())),
         Action::Hex(path) => fs::read(path).map(|bytes| Outcome::Text(format!("{bytes:02x?}"))),
         Action::List(path) => fs::read_dir(path).map(|_| Outcome::Names(gather::names(path))),
+        Action::Digest(path) => digest::of(Path::new(path)).map(Outcome::Text),
         Action::Stat(path) => gather::entry(Path::new(path)).map(Outcome::Entry),
         Action::Remove(path) => fs::remove_file(path).map(|()| Outcome::Done),
         Action::Fill(path) => Ok(fill(path)),

@@ -18,6 +18,9 @@ pub enum Action {
     Hex(String),
     /// `probe.list=PATH`: the names in a directory, sorted.
     List(String),
+    /// `probe.digest=PATH`: read everything below a directory, and give one digest of all names, modes, owners and contents.
+    /// What is mounted below it is left out.
+    Digest(String),
     /// `probe.stat=PATH`: type, mode, owner, size and identity, without following a symlink.
     Stat(String),
     /// `probe.remove=PATH`: unlink a file.
@@ -74,6 +77,7 @@ impl FromStr for Action {
             "probe.read" => path().map(Self::Read),
             "probe.hex" => path().map(Self::Hex),
             "probe.list" => path().map(Self::List),
+            "probe.digest" => path().map(Self::Digest),
             "probe.stat" => path().map(Self::Stat),
             "probe.remove" => path().map(Self::Remove),
             "probe.fill" => path().map(Self::Fill),

@@ -1,6 +1,8 @@
 //! What the probe, the real init of the QEMU scenarios, is told and what it answers: shared by the program in the
 //! guest and by the harness on the host.
 
+#![forbid(unsafe_code)]
+
 pub mod action;
 pub mod mountinfo;
 pub mod report;

@@ -1,7 +1,10 @@
 //! The real init of the QEMU scenarios. It looks before it touches anything, does what `probe.*=` words say, sends one
 //! JSON document over the virtio-serial port and ends the machine.
 
+#![forbid(unsafe_code)]
+
 mod act;
+mod digest;
 mod gather;
 mod port;
 

@@ -6,14 +6,12 @@ pub(crate) mod fallback;
 pub(crate) mod ledger;
 pub(crate) mod subvolume;
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use deployment::ostree::Booted;
 use deployment::ostree::booted::BOOTED_PATH;
 use deployment::ostree::prepare_root::TransientRoot;
-use surefoot_ci::cache::Key;
 use surefoot_ci::disk::Disk;
 use surefoot_ci::drive::Drive;
 use surefoot_ci::edit::Edit;
@@ -21,7 +19,6 @@ use surefoot_ci::initramfs;
 use surefoot_ci::kernel::{self, Kernel, Package};
 use surefoot_ci::machine::Outcome;
 use surefoot_ci::ostree::{Deployment, Image, KERNEL_VERSION, STATEROOT, Sysroot};
-use surefoot_ci::paths;
 use surefoot_ci::tree::Tree;
 use surefoot_ci::vm::Vm;
 use surefoot_probe::report::Entry;
@@ -52,7 +49,7 @@ impl Machine {
 
     pub(crate) fn with_kernel(name: &str, package: Package, sysroot: &Sysroot, files: &[(&str, &str)]) -> Result<Self> {
         let kernel = kernel::fetch(package)?;
-        let packed = packed(files)?;
+        let packed = initramfs::adding(files)?;
         let mut options = vec!["--module", "virtio_console"];
         options.extend(packed.iter().map(String::as_str));
         let initramfs = initramfs::build(&kernel, &options)?;
@@ -87,20 +84,6 @@ impl Machine {
     fn vm(&self, name: &str, words: &str) -> Vm {
         Vm::new(name, &self.kernel, &self.initramfs).append(WORDS).append(words)
     }
-}
-
-/// The words of `surefoot initramfs` that pack these files. A file is kept under a name that tells its content, for images
-/// are cached by these words.
-pub(crate) fn packed(files: &[(&str, &str)]) -> Result<Vec<String>> {
-    let folder = paths::cache().join("ostree");
-    fs::create_dir_all(&folder)?;
-    let mut words = Vec::new();
-    for (path, content) in files {
-        let file = folder.join(format!("packed-{}", Key::default().text(content).hex()));
-        fs::write(&file, content)?;
-        words.extend(["--add".to_owned(), format!("{}:{path}", file.display())]);
-    }
-    Ok(words)
 }
 
 /// The configuration of ostree's initramfs program.

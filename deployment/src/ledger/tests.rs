@@ -84,9 +84,9 @@ fn where_every_priority_is_taken_the_slot_shares_none() {
     for next in [true, false] {
         let mut slots: Vec<_> = all().chain([entry((16, 0, 0, false))]).collect();
         if next {
-            set_next(&mut slots, 16, TRIES)
+            set_next(&mut slots, 16, TRIES);
         } else {
-            mark_good(&mut slots, 16)
+            mark_good(&mut slots, 16);
         }
         let own = priority_of(&slots, 16);
         assert_eq!(slots.iter().filter(|entry| entry.attributes.priority() == own).count(), 1, "{slots:?}");

@@ -123,7 +123,8 @@ fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
                 ledger.set(&deployment.name, *attributes, &is_kept)?;
             }
         }
-        let firsts = all.iter().map(|written| &written.deployment).filter(|found| found.is_first && is_taken(found));
+        let firsts =
+            all.iter().map(|written| &written.deployment).filter(|found| found.index == Some(0) && is_taken(found));
         ledger.set_firsts(firsts.map(|deployment| (deployment.kind.as_str(), deployment.name.as_str())));
         Ok::<_, LedgerError>(())
     });

@@ -40,9 +40,10 @@ pub(crate) struct Deployment {
     pub(crate) running: bool,
     /// Whether the next boot takes it, if nothing is changed and it does not fail.
     pub(crate) next: bool,
-    /// Whether its kind puts it first in its filesystem, among those that the command line takes.
+    /// Where its kind puts it in its filesystem, among those that the command line takes, from 0; `None` where that is not
+    /// known.
     #[serde(skip)]
-    pub(super) is_first: bool,
+    pub(super) index: Option<u32>,
 }
 
 /// How the ledgers' keepers are called.
@@ -70,7 +71,7 @@ impl Deployment {
             accepted: slot.accepted,
             running: slot.running,
             next: slot.next,
-            is_first: false,
+            index: None,
         }
     }
 
@@ -99,7 +100,7 @@ impl Deployment {
             accepted: None,
             running: false,
             next: false,
-            is_first: candidate.order.index == 0 && !is_named,
+            index: (!is_named).then_some(candidate.order.index),
         })
     }
 
@@ -119,7 +120,7 @@ impl Deployment {
             accepted: None,
             running: false,
             next: false,
-            is_first: false,
+            index: None,
         })
     }
 

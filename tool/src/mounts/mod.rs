@@ -21,9 +21,12 @@ pub(crate) const NO_REPLAY: [(&str, &str); 4] =
 pub(crate) struct MountPoint(PathBuf);
 
 impl MountPoint {
+    /// Below the folder for temporary files, or where that takes none, as before it is mounted, below `/run`.
     pub(crate) fn new() -> io::Result<Self> {
-        let parent = std::env::temp_dir().canonicalize()?;
-        Ok(Self(tempfile::Builder::new().prefix("surefoot-").tempdir_in(parent)?.keep()))
+        let below = |parent: &Path| {
+            Ok(Self(tempfile::Builder::new().prefix("surefoot-").tempdir_in(parent.canonicalize()?)?.keep()))
+        };
+        below(&std::env::temp_dir()).or_else(|why| below(Path::new("/run")).map_err(|_: io::Error| why))
     }
 
     /// Its path, without links.
