@@ -109,7 +109,7 @@ fn no_generation_is_the_last_one() {
                     Ok(())
                 });
                 assert_eq!(content(&new).1, count, "{newest}");
-                every_cut(&image, &events, 512, &mut |cut| {
+                every_cut(&image, &events, 4096, &mut |cut| {
                     assert!([count - 1, count].contains(&content(cut).1), "{newest}");
                 });
                 image = new;
@@ -187,6 +187,8 @@ fn no_file_or_a_short_one_is_an_empty_ledger() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever two generations a file has, what is written next is in force.
     #[test]
     fn what_is_written_is_in_force_after_any_generations(one: u64, other: u64, near in -2_i64..=2) {
