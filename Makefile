@@ -8,9 +8,9 @@ T := $(or $(CARGO_TARGET_DIR),target)
 # PID 1's crates are built without std. Cargo unifies features within one call, so they never share a call with the
 # crates of the host. The crate verity is in both: what it does with whole images needs std.
 PID1_CRATES := -p verity -p boot-config -p overlay -p deployment -p sys -p surefoot-init
-HOST_CRATES := -p verity -p surefoot -p surefoot-ci -p surefoot-probe
+HOST_CRATES := -p verity -p surefoot -p surefoot-ci -p surefoot-fuzz -p surefoot-probe
 
-.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper boot size clean
+.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper fuzz boot size clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,13 @@ cuts: build probe ## Cut recorded writes to boot ledgers at 1000 random places, 
 # OFFLINE=NUMBER and BOOTS=NUMBER say how many; SUREFOOT_SEED=NUMBER repeats the mutations of an earlier run.
 tamper: build probe ## Alter disks at 1000 random places and judge each; boot 100 of them
 	cargo run --quiet -p surefoot-ci --bin tamper
+
+# FUZZ_SECONDS=NUMBER says how long for each target, TARGET=NAME which one alone, JOBS=NUMBER how many side by side.
+fuzz: export FUZZ_SECONDS := $(FUZZ_SECONDS)
+fuzz: export JOBS := $(JOBS)
+fuzz: export TARGET := $(TARGET)
+fuzz: install-packages ## Look for inputs that a reader fails on, 10 minutes for each (FUZZ_SECONDS=N, TARGET=name change that)
+	ci/fuzz/run
 
 boot: build ## Boot a real Debian with a verified root in QEMU (SCENARIO=rollback: and watch it survive an update)
 	cargo run --quiet -p surefoot-ci --bin boot -- $(SCENARIO)

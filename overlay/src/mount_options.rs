@@ -118,7 +118,7 @@ impl fmt::Display for MountFlags {
 pub struct FilesystemOption<'a> {
     /// The option's name.
     pub name: &'a str,
-    /// Its value, without the double quotes that protect commas in it.
+    /// Its value, without the double quotes around all of it that protect commas. Other quotes stay in it.
     pub value: Option<&'a str>,
 }
 
@@ -126,7 +126,9 @@ impl fmt::Display for FilesystemOption<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value {
             None => f.write_str(self.name),
-            Some(value) if value.contains(',') => write!(f, "{}=\"{value}\"", self.name),
+            Some(value) if value.contains(',') && ![self.name, value].iter().any(|text| text.contains('"')) => {
+                write!(f, "{}=\"{value}\"", self.name)
+            }
             Some(value) => write!(f, "{}={value}", self.name),
         }
     }
@@ -171,7 +173,8 @@ impl<'a> MountOptions<'a> {
             return Ok(());
         }
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-        let value = value.map(|value| value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value));
+        let inner = value.and_then(|value| value.strip_prefix('"')?.strip_suffix('"'));
+        let value = inner.filter(|inner| ![name, inner].iter().any(|text| text.contains('"'))).or(value);
         self.filesystem.push(FilesystemOption { name, value }).map_err(|_| OptionsError::TooMany)
     }
 
@@ -281,6 +284,15 @@ mod tests {
             let options = parse(&[text]);
             assert_eq!((options.set, options.cleared), (set, cleared), "{text}");
         }
+    }
+
+    #[test]
+    fn only_quotes_around_a_whole_value_are_taken_away() {
+        for text in ["a=\"\"\"\"", "a=x\"b,c\"y", "a=\"b,c", "a\",b=c,d"] {
+            let options = parse(&[text]);
+            assert_eq!((options.to_string().as_str(), options.filesystem.len()), (text, 1), "{text}");
+        }
+        assert_eq!(parse(&["a=\"b\""]).to_string(), "a=b");
     }
 
     #[test]

@@ -67,8 +67,7 @@ impl Socket {
         loop {
             match self.message(buffer) {
                 Ok((length, KERNEL_PORT)) => {
-                    let text = buffer.get(..length).and_then(|bytes| core::str::from_utf8(bytes).ok());
-                    return Ok(Received::Event(Event { fields: text.unwrap_or_default() }));
+                    return Ok(Received::Event(Event::parse(buffer.get(..length).unwrap_or_default())));
                 }
                 Err(Errno::AGAIN) => return Ok(Received::Nothing),
                 Err(Errno::NOBUFS) => return Ok(Received::Lost),
@@ -99,6 +98,11 @@ impl Socket {
 }
 
 impl<'b> Event<'b> {
+    /// Reads a message. One that is no text has no fields.
+    pub fn parse(message: &'b [u8]) -> Self {
+        Self { fields: core::str::from_utf8(message).unwrap_or_default() }
+    }
+
     /// The value of `key`, for example `ACTION`, `SUBSYSTEM`, `DEVNAME` or `MODALIAS`.
     pub fn field(&self, key: &str) -> Option<&'b str> {
         self.fields.split('\0').find_map(|field| field.strip_prefix(key)?.strip_prefix('='))

@@ -137,6 +137,36 @@ mod tests {
         assert_eq!(Attributes(0).with_tries(255).0, 0xf << 52);
     }
 
+    /// Every value of every field, with all other bits clear and with all of them set.
+    #[test]
+    fn every_field_is_read_as_it_was_set_and_leaves_all_others() {
+        const FIELDS: u64 = 0x1ff << 48 | 1 << 58 | 0b11 << 61;
+        for background in [Attributes(0), Attributes(u64::MAX), Attributes(!FIELDS), Attributes(FIELDS)] {
+            for number in 0..=u8::MAX {
+                let most = number.min(MAX_PRIORITY);
+                let set = background.with_priority(number);
+                assert_eq!((set.priority(), (set.0 ^ background.0) & !(0xf << 48)), (most, 0));
+                let set = background.with_tries(number);
+                assert_eq!((set.tries(), (set.0 ^ background.0) & !(0xf << 52)), (most, 0));
+                let set = background.with_reboots_digit(number);
+                assert_eq!((set.reboots_digit(), (set.0 ^ background.0) & !(0b11 << 61)), (number & 3, 0));
+            }
+            for fields in 0_u16..1 << 10 {
+                let [priority, tries] = [0, 4].map(|shift| u8::try_from(fields >> shift & 0xf).unwrap());
+                let [good, once_good] = [8, 9].map(|shift| fields >> shift & 1 == 1);
+                let set = background
+                    .with_once_good(once_good)
+                    .with_tries(tries)
+                    .with_successful(good)
+                    .with_priority(priority);
+                assert_eq!((set.priority(), set.tries(), set.successful()), (priority, tries, good));
+                assert_eq!((set.once_good(), (set.0 ^ background.0) & !FIELDS), (good || once_good, 0));
+                assert_eq!(set.may_boot(), priority > 0 && (good || tries > 0));
+                assert_eq!(set.is_in_ledger(), set.may_boot() || set.once_good());
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn setting_one_field_leaves_all_others(bits: u64, priority in 0..=MAX_PRIORITY, tries in 0..=MAX_PRIORITY, good: bool) {

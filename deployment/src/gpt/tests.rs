@@ -248,6 +248,157 @@ fn read_all(image: &[u8], sector_size: u32) -> Vec<GptEntry> {
     (0..=table.entry_count()).filter_map(|number| table.entry(&image, number).unwrap()).collect()
 }
 
+/// A disk of any size of which only some sectors are not zero.
+struct Far<'b> {
+    size: u64,
+    parts: [(u64, &'b [u8]); 2],
+}
+
+impl ReadAt for Far<'_> {
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.size).ok_or(ReadError::OutOfRange)?;
+        buffer.fill(0);
+        for (start, bytes) in self.parts {
+            // Where the part begins in the buffer, and the buffer in the part: one of the two is 0.
+            let at = |from: u64, to: u64| usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+            let room = buffer.get_mut(at(offset, start)..).unwrap_or_default();
+            let bytes = bytes.get(at(start, offset)..).unwrap_or_default();
+            room.iter_mut().zip(bytes).for_each(|(to, from)| *to |= from);
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// The header's numbers: where they stand, and how long they are.
+const NUMBERS: [(usize, usize); 8] = [(12, 4), (24, 8), (32, 8), (40, 8), (48, 8), (72, 8), (80, 4), (84, 4)];
+
+/// A sector with a header of four entries of 128 bytes, in which these numbers are others.
+fn header(
+    sector_size: usize,
+    lba: u64,
+    entries_lba: u64,
+    changes: &[((usize, usize), u64)],
+    entries: &[u8],
+) -> Vec<u8> {
+    let mut sector = vec![0; sector_size];
+    sector[..8].copy_from_slice(b"EFI PART");
+    sector[10] = 1;
+    let usual = [92, lba, 1, 10, 20, entries_lba, 4, 128];
+    for ((offset, length), value) in NUMBERS.into_iter().zip(usual).chain(changes.iter().copied()) {
+        sector[offset..][..length].copy_from_slice(&value.to_le_bytes()[..length]);
+    }
+    let number = |at: usize| u32::from_le_bytes(sector[at..][..4].try_into().unwrap()) as usize;
+    // What is refused before its entries are looked at needs no checksum of them.
+    let is_table =
+        number(84).is_power_of_two() && number(84) <= MAX_ENTRY_SIZE as usize && number(80) <= MAX_ENTRIES as usize;
+    let length = if is_table { number(80) * number(84) } else { 0 };
+    let mut checksum = crate::crc32::Crc32::new();
+    checksum.update(&entries[..length.min(entries.len())]);
+    checksum.update(&vec![0; length.saturating_sub(entries.len())]);
+    sector[88..92].copy_from_slice(&checksum.finish().to_le_bytes());
+    patch(&mut sector, sector_size, 0, 0, b"EFI PART");
+    sector
+}
+
+/// Whatever a table says, each of its partitions is a range of the disk.
+fn ranges_are_of_the_disk(reader: &dyn ReadAt, sector_size: u32) -> bool {
+    let Ok(table) = Gpt::read(reader, sector_size) else { return false };
+    for number in (0..=5).chain([table.entry_count(), u32::MAX]) {
+        if let Some(entry) = table.entry(reader, number).unwrap() {
+            let (start, size) = table.range(&entry);
+            let exact = (u128::from(entry.last_lba) - u128::from(entry.first_lba) + 1) * u128::from(sector_size);
+            assert_eq!(
+                (u128::from(start), u128::from(size)),
+                (u128::from(entry.first_lba) * u128::from(sector_size), exact)
+            );
+            assert!(u128::from(start) + u128::from(size) <= u128::from(reader.size()));
+        }
+    }
+    true
+}
+
+const EDGES: [u64; 17] = [
+    0,
+    1,
+    2,
+    3,
+    91,
+    92,
+    512,
+    0xffff,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 32,
+    1 << 54,
+    (1 << 55) - 2,
+    (1 << 55) - 1,
+    1 << 63,
+    u64::MAX - 1,
+    u64::MAX,
+];
+
+#[test]
+fn no_two_numbers_of_a_header_overflow_on_the_largest_disk() {
+    const FEW: [u64; 5] = [0, 1, 1 << 32, (1 << 55) - 1, u64::MAX];
+    let entry = |first: u64, last: u64| {
+        let mut entry = [0x5a; 128];
+        entry[32..40].copy_from_slice(&first.to_le_bytes());
+        entry[40..48].copy_from_slice(&last.to_le_bytes());
+        entry
+    };
+    let entries = [entry(10, 20), entry(0, u64::MAX), entry(u64::MAX, 0), entry((1 << 55) - 2, (1 << 55) - 2)].concat();
+    let mut read = 0;
+    for size in [u64::MAX, 1 << 20] {
+        let last = size / 512 - 1;
+        for (index, first) in NUMBERS.into_iter().enumerate() {
+            for second in NUMBERS.into_iter().skip(index) {
+                for (one, other) in EDGES.into_iter().flat_map(|one| FEW.map(|other| (one, other))) {
+                    let backup = header(512, last, last - 1, &[(first, one), (second, other)], &entries);
+                    let disk = Far { size, parts: [(last * 512, &backup), ((last - 1) * 512, &entries)] };
+                    read += usize::from(ranges_are_of_the_disk(&disk, 512));
+                }
+            }
+        }
+    }
+    assert!(read > 100, "{read} tables are read at all");
+}
+
+#[test]
+fn no_two_numbers_of_an_entry_overflow() {
+    for (sector_size, size) in [512, 4096].into_iter().flat_map(|sector| [u64::MAX, 1 << 20].map(|size| (sector, size)))
+    {
+        let last = size / u64::from(sector_size) - 1;
+        for (first, end) in EDGES.into_iter().flat_map(|one| EDGES.map(|other| (one, other))) {
+            for (first, end) in [(first, end), (last.wrapping_sub(first), last.wrapping_sub(end))] {
+                let mut entry = vec![1; 512];
+                entry[32..40].copy_from_slice(&first.to_le_bytes());
+                entry[40..48].copy_from_slice(&end.to_le_bytes());
+                let sector = usize::try_from(sector_size).unwrap();
+                let backup = header(sector, last, last - 1, &[], &entry);
+                let place = u64::from(sector_size);
+                let disk = Far { size, parts: [(last * place, &backup), ((last - 1) * place, &entry)] };
+                assert!(ranges_are_of_the_disk(&disk, sector_size));
+                let found = Gpt::read(&disk, sector_size).unwrap().entry(&disk, 1).unwrap();
+                assert_eq!(found.is_some(), first <= end && end <= last, "{first} to {end} of {last}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_size_of_a_sector_overflows() {
+    for size in EDGES {
+        for sector_size in [0, 1, 91, 92, 511, 513, 4096, 1 << 31, u32::MAX] {
+            let disk = Far { size, parts: [(0, &[0xff; 600]), (size.saturating_sub(300), &[0xff; 300])] };
+            assert!(!ranges_are_of_the_disk(&disk, sector_size), "{size} bytes in sectors of {sector_size}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_changed_byte_never_changes_what_is_read(offset in 512..34 * 512_usize, byte: u8) {

@@ -10,7 +10,7 @@
 //! | 0 | 8 | `SUREFOOT` |
 //! | 8 | 4 | version, 1 |
 //! | 12 | 4 | CRC-32 (IEEE 802.3) of the whole copy, this field taken as 0 |
-//! | 16 | 8 | generation: of two sound copies the higher one is in force |
+//! | 16 | 8 | generation: of two sound copies the later one is in force; 0 comes after 2^64 - 1 |
 //! | 24 | 1 | automatic reboots in a row |
 //! | 32 | 8 × 4 | what each kind put first when the ledger was last gone through: CRC-32 of kind, NUL, name; 0 for none |
 //! | 64 | 63 × 64 | records: attributes (8 bytes), name (56 bytes, NUL-padded; empty where nothing is recorded) |
@@ -101,7 +101,7 @@ impl LedgerFile {
         let mut best = None;
         for place in [0, COPY_SIZE as u64] {
             if let Some(generation) = self.load(file, place)?
-                && best.is_none_or(|(least, _)| generation > least)
+                && best.is_none_or(|(other, _)| is_after(generation, other))
             {
                 best = Some((generation, place));
             }
@@ -244,6 +244,11 @@ impl LedgerFile {
     }
 }
 
+/// Whether a generation comes after another one. They go round, so that one follows whatever a file says.
+const fn is_after(generation: u64, other: u64) -> bool {
+    generation.wrapping_sub(other).cast_signed() > 0
+}
+
 /// What stands for the deployment that a kind puts first.
 fn first_of(kind: &str, name: &str) -> u32 {
     let mut sum = Crc32::new();
@@ -276,7 +281,7 @@ pub fn rewrite(
     let mut ledger = LedgerFile::default();
     let place = ledger.read_into(file).map_err(LedgerError::Read)?;
     edit(&mut ledger)?;
-    let generation = Bytes(&ledger.0).le64(GENERATION_AT).saturating_add(1);
+    let generation = Bytes(&ledger.0).le64(GENERATION_AT).wrapping_add(1);
     ledger.put(0, MAGIC);
     ledger.put(VERSION_AT, &VERSION.to_le_bytes());
     ledger.put(GENERATION_AT, &generation.to_le_bytes());

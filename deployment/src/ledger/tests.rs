@@ -4,6 +4,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::gpt::MAX_PRIORITY;
 
 const TRIES: u8 = 3;
 
@@ -114,6 +115,131 @@ fn a_try_is_spent_and_given_back_only_where_it_counts() {
     assert_eq!(Change::RefundTry(2).apply(2, 0, good), good);
 }
 
+/// Moves one of fewer slots than there are priorities: the others stay in their order, and keep all but their priority.
+fn moving_keeps_the_others(before: &[Entry], number: u32, next: bool) {
+    let mut after = before.to_vec();
+    if next {
+        set_next(&mut after, number, TRIES);
+    } else {
+        mark_good(&mut after, number);
+    }
+    let others = |slots: &[Entry]| -> Vec<u32> { order(slots).into_iter().filter(|other| *other != number).collect() };
+    assert_eq!(others(before), others(&after), "{before:?}");
+    for (old, new) in before.iter().zip(&after).filter(|(old, _)| old.number != number) {
+        assert_eq!(old.attributes.with_priority(0).with_reboots_digit(0), new.attributes.with_priority(0));
+        assert_eq!(old.attributes.priority() == 0, new.attributes.priority() == 0, "{before:?}");
+    }
+    if next {
+        assert_eq!(order(&after).first().copied(), Some(number), "{before:?}");
+        let own = after.iter().find(|entry| entry.number == number).unwrap().attributes.priority();
+        assert_eq!(after.iter().filter(|entry| entry.attributes.priority() == own).count(), 1, "{before:?}");
+    } else {
+        let good: Vec<_> = after.iter().filter(|entry| entry.attributes.successful()).copied().collect();
+        assert_eq!(order(&good).first().copied(), Some(number), "{before:?}");
+    }
+}
+
+/// Slots that have these priorities, and are good where a bit is set.
+fn slots_of(priorities: &[u8], good: usize) -> Vec<Entry> {
+    let slot = |(index, priority): (usize, &u8)| {
+        entry((u32::try_from(index).unwrap() + 1, *priority, 1, good & 1 << index != 0))
+    };
+    priorities.iter().enumerate().map(slot).collect()
+}
+
+/// Every priority that each of up to three slots can have, and those at the edges of four.
+#[test]
+fn moving_a_slot_keeps_the_others_whatever_priorities_they_have() {
+    let mut count = 0_u32;
+    let mut judge = |priorities: &[u8]| {
+        for good in 0..1 << priorities.len() {
+            for (number, next) in (1..=u32::try_from(priorities.len()).unwrap()).flat_map(|n| [(n, true), (n, false)]) {
+                moving_keeps_the_others(&slots_of(priorities, good), number, next);
+                count += 1;
+            }
+        }
+    };
+    for one in 0..=MAX_PRIORITY {
+        judge(&[one]);
+        for other in 0..=MAX_PRIORITY {
+            judge(&[one, other]);
+            (0..=MAX_PRIORITY).for_each(|third| judge(&[one, other, third]));
+        }
+    }
+    let edges = [0, 1, 2, 14, 15];
+    for (one, other) in edges.into_iter().flat_map(|one| edges.map(|other| (one, other))) {
+        for (third, fourth) in edges.into_iter().flat_map(|one| edges.map(|other| (one, other))) {
+            judge(&[one, other, third, fourth]);
+        }
+    }
+    assert!(count > 250_000, "{count} cases");
+}
+
+/// As many slots as there are priorities, and more: the one that is moved shares its priority with none, and what comes
+/// before another one never comes behind it.
+#[test]
+fn where_priorities_run_out_the_order_is_kept_all_the_same() {
+    for count in [14_u8, 15, 16, 17, 30] {
+        for first in 0..=MAX_PRIORITY {
+            let priorities: Vec<_> = (0..count).map(|index| (first + index) % (MAX_PRIORITY + 1)).collect();
+            for (number, good) in
+                (1..=u32::from(count)).flat_map(|number| [(number, 0), (number, 0x2aaa_aaaa), (number, !0)])
+            {
+                for next in [true, false] {
+                    let before = slots_of(&priorities, good);
+                    let mut after = before.clone();
+                    if next {
+                        set_next(&mut after, number, TRIES);
+                    } else {
+                        mark_good(&mut after, number);
+                    }
+                    let of = |slots: &[Entry], number: u32| slots[number as usize - 1].attributes.priority();
+                    let own = of(&after, number);
+                    let alone = after.iter().filter(|entry| entry.attributes.priority() == own).count() == 1;
+                    assert!(own > 0 && (alone || !next), "{before:?}");
+                    let others = || (1..=u32::from(count)).filter(|other| *other != number);
+                    for (one, other) in others().flat_map(|one| others().map(move |other| (one, other))) {
+                        assert!(
+                            of(&before, one) < of(&before, other) || of(&after, one) >= of(&after, other),
+                            "{before:?}"
+                        );
+                        assert_eq!(of(&before, one) == 0, of(&after, one) == 0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every count of tries and of reboots, those that nobody writes among them.
+#[test]
+fn no_change_of_a_number_overflows() {
+    for (priority, tries) in (0..16).flat_map(|priority| (0..16).map(move |tries| (priority, tries))) {
+        for good in [false, true] {
+            let old = entry((7, priority, tries, good)).attributes;
+            let [spent, refunded] = [Change::SpendTry(7), Change::RefundTry(7)].map(|change| change.apply(7, 0, old));
+            let expected = if good { (tries, tries) } else { (tries.saturating_sub(1), (tries + 1).min(15)) };
+            assert_eq!((spent.tries(), refunded.tries()), expected);
+            assert!([spent, refunded].iter().all(|new| new.with_tries(0) == old.with_tries(0)));
+        }
+    }
+    for count in 0..=u8::MAX {
+        let [low, high, none] = [0, 1, 2].map(|index| Change::Reboots(count).apply(1, index, Attributes(0)));
+        assert_eq!((low.reboots_digit(), high.reboots_digit(), none), (count & 3, count >> 2 & 3, Attributes(0)));
+    }
+    let mut none = [];
+    for number in [0, 1, u32::MAX] {
+        mark_good(&mut none, number);
+        mark_bad(&mut none, number);
+        set_next(&mut none, number, u8::MAX);
+        assert_eq!(previous_good(&none, Some(number)), None);
+        let mut one = entries([(number, 15, 15, true)]);
+        set_next(&mut one, number, u8::MAX);
+        mark_good(&mut one, number);
+        assert_eq!(order(&one), [number]);
+    }
+}
+
 proptest! {
     #[test]
     fn moving_one_slot_keeps_the_order_of_all_others(
@@ -123,22 +249,7 @@ proptest! {
     ) {
         let before: Vec<_> = (1..).zip(slots).map(|(number, (priority, tries, good))| entry((number, priority, tries, good))).collect();
         let number = u32::try_from(which % before.len()).unwrap() + 1;
-        let mut after = before.clone();
-        if next { set_next(&mut after, number, TRIES) } else { mark_good(&mut after, number) }
-        let others = |slots: &[Entry]| -> Vec<u32> {
-            order(slots).into_iter().filter(|other| *other != number).collect()
-        };
-        prop_assert_eq!(others(&before), others(&after));
-        for (old, new) in before.iter().zip(&after).filter(|(old, _)| old.number != number) {
-            prop_assert_eq!(old.attributes.with_priority(0), new.attributes.with_priority(0));
-            prop_assert_eq!(old.attributes.priority() == 0, new.attributes.priority() == 0);
-        }
-        if next {
-            prop_assert_eq!(order(&after).first().copied(), Some(number));
-        } else {
-            let good: Vec<_> = after.iter().filter(|entry| entry.attributes.successful()).copied().collect();
-            prop_assert_eq!(order(&good).first().copied(), Some(number));
-        }
+        moving_keeps_the_others(&before, number, next);
     }
 
     #[test]

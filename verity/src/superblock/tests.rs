@@ -90,6 +90,34 @@ fn a_flipped_bit_is_seen_or_changes_a_value() {
     assert_eq!(unseen, values);
 }
 
+/// Reads the known superblock after `bytes` have been put at `offset`; what is read is written the same.
+fn with(offset: usize, bytes: &[u8]) -> Result<Superblock, SuperblockError> {
+    let mut changed = known();
+    changed[offset..][..bytes.len()].copy_from_slice(bytes);
+    let read = Superblock::parse(&changed);
+    assert!(read.as_ref().map_or(true, |superblock| superblock.to_bytes() == changed), "{bytes:?} at {offset}");
+    read
+}
+
+#[test]
+fn no_number_of_any_field_is_too_large() {
+    // The salt of the known one has eight bytes, and what is behind it is zero.
+    for size in 0..=u16::MAX {
+        assert_eq!(with(80, &size.to_le_bytes()).is_ok(), (8..=256).contains(&size), "salt of {size}");
+    }
+    for power in 0..=64_u32 {
+        for step in [-1, 0, 1] {
+            let number = 1_u64.checked_shl(power).unwrap_or(0).wrapping_add_signed(step);
+            assert_eq!(with(72, &number.to_le_bytes()).is_ok(), number != 0, "{number} data blocks");
+            let Ok(number) = u32::try_from(number) else { continue };
+            let is_size = number.is_power_of_two() && (512..=512 * 1024).contains(&number);
+            for (offset, is_good) in [(8, number == 1), (12, number <= 1), (64, is_size), (68, is_size)] {
+                assert_eq!(with(offset, &number.to_le_bytes()).is_ok(), is_good, "{number} at {offset}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn bytes_round_trip(

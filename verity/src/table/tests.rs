@@ -120,6 +120,31 @@ fn any_table() -> impl Strategy<Value = Table> {
     )
 }
 
+#[test]
+fn no_size_overflows() {
+    let known: Table = EXAMPLE.parse().unwrap();
+    for power in 0..=64_u32 {
+        for step in [-1, 0, 1] {
+            let data_blocks = 1_u64.checked_shl(power).unwrap_or(0).wrapping_add_signed(step);
+            for size in [512, 4096, 512 * 1024_u32] {
+                let words = EXAMPLE.replace(" 4096 4096 262144 ", &format!(" {size} 4096 {data_blocks} "));
+                let bytes = u128::from(data_blocks) * u128::from(size);
+                match words.parse::<Table>() {
+                    Ok(table) => {
+                        assert_eq!(u128::from(table.length_sectors()) * 512, bytes);
+                        assert_eq!(table.to_string(), words);
+                    }
+                    Err(_) => assert!(bytes == 0 || bytes > u128::from(u64::MAX), "{words}"),
+                }
+                // A table that was put together by hand has a length all the same.
+                let parameters = Parameters { data_blocks, data_block_size: size, ..known.parameters.clone() };
+                let length = Table { parameters, ..known.clone() }.length_sectors();
+                assert_eq!(u128::from(length), (bytes / 512).min(u64::MAX.into()));
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn text_round_trips(table in any_table()) {

@@ -81,6 +81,43 @@ fn a_cut_at_any_moment_leaves_the_old_ledger_or_the_new_one() {
     }
 }
 
+/// A file of two sound copies that have these generations and counts of reboots.
+fn generations(copies: [(u64, u8); 2]) -> Vec<u8> {
+    let copy = |(generation, reboots): (u64, u8)| {
+        let mut ledger = LedgerFile::default();
+        ledger.put(0, MAGIC);
+        ledger.put(VERSION_AT, &VERSION.to_le_bytes());
+        ledger.put(GENERATION_AT, &generation.to_le_bytes());
+        ledger.set_reboots(reboots);
+        ledger.put(CHECKSUM_AT, &ledger.checksum().to_le_bytes());
+        ledger.0
+    };
+    copies.map(copy).concat()
+}
+
+#[test]
+fn no_generation_is_the_last_one() {
+    const MIDDLE: u64 = 1 << 63;
+    for newest in [0, 1, 2, MIDDLE - 1, MIDDLE, MIDDLE + 1, u64::MAX - 1, u64::MAX] {
+        for places in [[0, 1], [1, 0]] {
+            let both = [(newest, 1), (newest.wrapping_sub(1), 2)];
+            let mut image = generations(places.map(|place| both[place]));
+            assert_eq!(content(&image).1, 1, "{newest}");
+            for count in 2..6 {
+                let (new, events) = changed(&image, &mut |ledger| {
+                    ledger.set_reboots(count);
+                    Ok(())
+                });
+                assert_eq!(content(&new).1, count, "{newest}");
+                every_cut(&image, &events, 4096, &mut |cut| {
+                    assert!([count - 1, count].contains(&content(cut).1), "{newest}");
+                });
+                image = new;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_damaged_copy_is_never_believed() {
     let (old, _) = set(&vec![0; FILE_SIZE], "a", GOOD);
@@ -150,6 +187,35 @@ fn no_file_or_a_short_one_is_an_empty_ledger() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever two generations a file has, what is written next is in force.
+    #[test]
+    fn what_is_written_is_in_force_after_any_generations(one: u64, other: u64, near in -2_i64..=2) {
+        for second in [other, one.wrapping_add_signed(near), one ^ 1 << 63] {
+            prop_assert!(!(is_after(one, second) && is_after(second, one)));
+            let (new, _) = changed(&generations([(one, 1), (second, 2)]), &mut |ledger| {
+                ledger.set_reboots(9);
+                Ok(())
+            });
+            prop_assert_eq!(content(&new).1, 9);
+        }
+    }
+
+    #[test]
+    fn names_and_reboots_of_any_kind_are_written_as_they_are(
+        name in "\\PC{1,80}", bits: u64, count: u8, others in prop::collection::vec(("[a-z]{1,60}", any::<u64>()), 0..70),
+    ) {
+        let mut ledger = LedgerFile::default();
+        for (other, bits) in &others {
+            let _ = ledger.set(other, Attributes(*bits), &keep_all);
+        }
+        ledger.set_reboots(count);
+        ledger.set(&name, Attributes(bits), &|_| false).unwrap();
+        prop_assert_eq!((ledger.find(&name), ledger.reboots()), (Some(Attributes(bits)), count.min(MAX_REBOOTS)));
+        prop_assert!(recorded(&name).len() <= MAX_RECORDED_NAME && ledger.records().count() <= MAX_RECORDS);
+    }
+
     #[test]
     fn no_bytes_make_trouble(bytes in prop::collection::vec(any::<u8>(), 0..FILE_SIZE), at in 0..FILE_SIZE) {
         content(&bytes);
