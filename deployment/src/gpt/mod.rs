@@ -25,6 +25,8 @@ pub type PartLabel = String<MAX_LABEL, u8>;
 const ENTRY_SIZE: usize = 128;
 const LABEL_UNITS: usize = 36;
 const PRIMARY_LBA: u64 = 1;
+/// Where in a header the sector of the other one stands.
+const ALTERNATE_OFFSET: u64 = 32;
 
 /// A valid table. It holds no entries itself: they are read from the disk as they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Gpt {
     header: Header,
     sector_size: u32,
     last_lba: u64,
+    /// Where the backup was looked for that this table was read from; the last sector where it was read from the primary one.
+    backup_lba: u64,
     primary_problem: Option<HeaderProblem>,
 }
 
@@ -65,17 +69,30 @@ impl core::error::Error for GptError {}
 
 impl Gpt {
     /// Reads and checks the table of a disk with sectors of `sector_size` bytes (512 or 4096, as the kernel's logical
-    /// block size). The backup at the last sector serves when the primary at sector 1 is not valid.
+    /// block size). The backup at the last sector serves when the primary at sector 1 is not valid; where only the primary's
+    /// entries are not what its header was written with, as after a power cut, the backup that this header names comes first:
+    /// on a disk that has grown it is not at the end.
     pub fn read(reader: &dyn ReadAt, sector_size: u32) -> Result<Self, GptError> {
         let sectors = reader.size().checked_div(sector_size.into()).unwrap_or(0);
         let last_lba = sectors.checked_sub(1).ok_or(GptError::Absent)?;
-        let table = |header, primary_problem| Self { header, sector_size, last_lba, primary_problem };
+        let table =
+            |header, backup_lba, primary_problem| Self { header, sector_size, last_lba, backup_lba, primary_problem };
         let primary = match Header::read(reader, sector_size, PRIMARY_LBA, last_lba) {
-            Ok(header) => return Ok(table(header, None)),
+            Ok(header) => return Ok(table(header, last_lba, None)),
             Err(problem) => problem,
         };
+        if primary == HeaderProblem::EntriesChecksum {
+            let mut alternate = [0; 8];
+            let place = u64::from(sector_size).saturating_mul(PRIMARY_LBA).saturating_add(ALTERNATE_OFFSET);
+            let read = reader.read_exact_at(place, &mut alternate);
+            let alternate = u64::from_le_bytes(alternate);
+            let found = read.map_err(HeaderProblem::Unreadable);
+            if let Ok(header) = found.and_then(|()| Header::read(reader, sector_size, alternate, last_lba)) {
+                return Ok(table(header, alternate, Some(primary)));
+            }
+        }
         match Header::read(reader, sector_size, last_lba, last_lba) {
-            Ok(header) => Ok(table(header, Some(primary))),
+            Ok(header) => Ok(table(header, last_lba, Some(primary))),
             Err(backup) if !signed(primary) && !signed(backup) => Err(GptError::Absent),
             Err(backup) => Err(GptError::Damaged { primary, backup }),
         }

@@ -149,13 +149,13 @@ impl<'d> Rewrite<'d> {
     fn places(&self, table: &Gpt) -> Result<(Place, Place), RewriteError> {
         let damaged = table.primary_problem().is_some();
         let mut sector = Sector([0; MAX_SECTOR]);
-        let sound = self.read(if damaged { table.last_lba } else { PRIMARY_LBA }, &mut sector)?;
+        let sound = self.read(if damaged { table.backup_lba } else { PRIMARY_LBA }, &mut sector)?;
         let (alternate, entries) = (sound.le64(32), sound.le64(72));
         let (first_usable, last_usable) = (sound.le64(40), sound.le64(48));
         let behind = last_usable.saturating_add(1);
         let primary = Place { header: PRIMARY_LBA, entries: if damaged { PRIMARY_ENTRIES_LBA } else { entries } };
-        let header =
-            if damaged || !(behind..=table.last_lba).contains(&alternate) { table.last_lba } else { alternate };
+        let is_placed = !damaged && (behind..=table.last_lba).contains(&alternate);
+        let header = if is_placed { alternate } else { table.backup_lba };
         let sectors = self.sectors();
         // Every tool puts the backup's entries right before its header, and the primary's behind its own.
         let backup = Place { header, entries: if damaged { entries } else { header.saturating_sub(sectors) } };
