@@ -11,6 +11,14 @@
 
 use core::fmt;
 
+/// What is wrong with a file of words that does not [close its quotes](closes_quotes).
+pub const UNCLOSED: &str = "a quote is not closed: it would take in the words of the next file";
+
+/// Whether every quote of a text is closed in it, so that words may follow it.
+pub fn closes_quotes(text: &str) -> bool {
+    text.bytes().filter(|byte| *byte == b'"').count().is_multiple_of(2)
+}
+
 /// One word of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word<'a> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use boot_config::cmdline::{UNCLOSED, closes_quotes};
 use init::modules::{self, ModuleIndex};
 use init::text::Reason;
 
@@ -67,6 +68,9 @@ impl Initramfs {
             let text = self.file(&format!("{WORDS}/{name}")).unwrap_or_default();
             let text = std::str::from_utf8(text)
                 .map_err(|_| format!("cannot read the command line: /{WORDS}/{name} is not UTF-8 text"))?;
+            if !closes_quotes(text) {
+                return Err(format!("cannot read the command line: /{WORDS}/{name}: {UNCLOSED}"));
+            }
             words.push_str(text);
             words.push('\n');
         }
@@ -177,6 +181,12 @@ mod tests {
             ("etc/cmdline.d-other/a.conf", Ok("d")),
         ];
         assert_eq!(initramfs(&files).words().unwrap(), "a\nb\n");
+        let open = [("etc/cmdline.d/10.conf", Ok("a=\"b")), ("etc/cmdline.d/20.conf", Ok("surefoot.verity=required"))];
+        let error = initramfs(&open).words().unwrap_err();
+        assert!(
+            error.starts_with("cannot read the command line: /etc/cmdline.d/10.conf: a quote is not closed"),
+            "{error}"
+        );
     }
 
     #[test]
