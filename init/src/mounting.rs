@@ -64,6 +64,8 @@ pub fn takes_no_changes<'m>(mount: &'m Mount<'_>) -> Option<&'m str> {
 }
 
 fn mount_once(mount: &Mount<'_>, source: Option<&str>) -> Result<(), Reason> {
+    // The kernel would follow a link on the way to the target, from the initramfs, wherever it leads.
+    open_directory(&mount.target)?;
     let attributes = ATTRIBUTES.iter().filter(|(flag, _)| mount.flags.contains(*flag));
     let attributes = attributes.fold(Attributes::NONE, |all, (_, attribute)| all.with(*attribute));
     match &mount.source {
