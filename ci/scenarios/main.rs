@@ -27,6 +27,7 @@ mod size;
 mod slots;
 mod state;
 mod systemd;
+mod time;
 mod verity;
 
 use std::process::ExitCode;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         slots::tries::SCENARIOS,
         slots::update::SCENARIOS,
         state::SCENARIOS,
+        time::SCENARIOS,
         verity::SCENARIOS,
     ];
     let trials = themes.iter().copied().flatten().map(|&(name, scenario)| {
