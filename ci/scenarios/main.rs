@@ -20,6 +20,7 @@ mod layers;
 mod mixed;
 mod modules;
 mod naming;
+mod neighbours;
 mod ostree;
 mod rauc;
 mod setup;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         mixed::SCENARIOS,
         modules::SCENARIOS,
         naming::SCENARIOS,
+        neighbours::SCENARIOS,
         ostree::boot::SCENARIOS,
         ostree::composefs::SCENARIOS,
         ostree::fallback::SCENARIOS,

@@ -309,3 +309,20 @@ fn what_the_hand_over_mounts_on_is_no_trap() {
     }
     insta::assert_snapshot!(said);
 }
+
+/// The kernel removes what lies there, but no more than two levels of it; then it makes the overlay read-only.
+#[test]
+fn a_deep_work_directory_is_cleared() {
+    let is_writable = in_a_root(|| {
+        let work = StdPath::new(places::STATE).join("etc/work");
+        fs::create_dir_all(work.join("work/a/b/c/d")).unwrap();
+        fs::write(work.join("work/a/b/c/d/file"), "x").unwrap();
+        symlink("/outside", work.join("work/a/b/link")).unwrap();
+        Trap::Pipe.put(&work.join("work/a/b/pipe"));
+        let before = outside();
+        lay("surefoot.etc=overlay surefoot.var=ro surefoot.home=ro").unwrap();
+        assert_eq!(outside(), before);
+        fs::write("/sysroot/etc/new", "n").is_ok()
+    });
+    assert!(is_writable);
+}
