@@ -20,6 +20,7 @@ mod layers;
 mod mixed;
 mod modules;
 mod naming;
+mod neighbours;
 mod ostree;
 mod power;
 mod rauc;
@@ -30,6 +31,7 @@ mod state;
 mod supply;
 mod systemd;
 mod tamper;
+mod time;
 mod verity;
 
 use std::process::ExitCode;
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         mixed::SCENARIOS,
         modules::SCENARIOS,
         naming::SCENARIOS,
+        neighbours::SCENARIOS,
         ostree::boot::SCENARIOS,
         ostree::composefs::SCENARIOS,
         ostree::fallback::SCENARIOS,
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         state::SCENARIOS,
         supply::SCENARIOS,
         tamper::SCENARIOS,
+        time::SCENARIOS,
         verity::SCENARIOS,
     ];
     let trials = themes.iter().copied().flatten().map(|&(name, scenario)| {

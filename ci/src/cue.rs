@@ -22,6 +22,8 @@ pub(crate) struct Cue {
 pub(crate) enum Act {
     /// The disk is attached to the hot port of this number.
     Attach(usize, Drive),
+    /// The disk that was attached as this device is pulled out.
+    Detach(String),
     /// Almost nothing of the disk of this number gets through any more.
     Starve(usize),
     /// The machine is killed.

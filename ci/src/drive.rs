@@ -33,6 +33,7 @@ pub struct Drive {
     keep_writes: bool,
     read_only: bool,
     log: Option<PathBuf>,
+    throttle: Option<&'static str>,
 }
 
 impl Drive {
@@ -43,7 +44,15 @@ impl Drive {
 
     /// Any image with sectors of `sector` bytes, attached as [`Drive::new`] does.
     pub fn of_image(image: &Path, sector: u64) -> Self {
-        Self { image: image.to_owned(), sector, bus: Bus::default(), keep_writes: false, read_only: false, log: None }
+        Self {
+            image: image.to_owned(),
+            sector,
+            bus: Bus::default(),
+            keep_writes: false,
+            read_only: false,
+            log: None,
+            throttle: None,
+        }
     }
 
     /// Attaches it to another bus.
@@ -74,6 +83,25 @@ impl Drive {
         self
     }
 
+    /// Answers twenty requests a second and no more.
+    #[must_use]
+    pub fn slow(mut self) -> Self {
+        self.throttle = Some("iops-total=20");
+        self
+    }
+
+    /// Lets almost no byte through, from the start on: whoever reads it hangs.
+    #[must_use]
+    pub fn starved(mut self) -> Self {
+        self.throttle = Some("bps-total=1");
+        self
+    }
+
+    /// Whether it is a USB stick.
+    pub(crate) fn is_usb(&self) -> bool {
+        self.bus == Bus::Usb
+    }
+
     /// QEMU's `-drive` for it, named `drive{number}`.
     pub(crate) fn backend(&self, number: usize) -> String {
         let snapshot = if self.keep_writes || self.read_only { "off" } else { "on" };
@@ -88,8 +116,9 @@ impl Drive {
                 quoted(log)
             );
         }
+        let throttle = self.throttle.map(|limit| format!(",throttling.{limit}")).unwrap_or_default();
         format!(
-            "if=none,id=drive{number},file={image},format=raw,cache=unsafe,snapshot={snapshot},readonly={read_only}"
+            "if=none,id=drive{number},file={image},format=raw,cache=unsafe,snapshot={snapshot},readonly={read_only}{throttle}"
         )
     }
 
@@ -109,10 +138,13 @@ impl Drive {
         }
     }
 
-    /// The arguments of QMP's `device_add` that attach it as a virtio-blk disk behind the PCI port `port`.
-    pub(crate) fn hot_add(&self, number: usize, port: &str) -> Value {
+    /// The arguments of QMP's `device_add` that attach it as the device `id`: as a virtio-blk disk behind the PCI port
+    /// `port`, or as a USB stick on the controller `usb`.
+    pub(crate) fn hot_add(&self, number: usize, id: &str, port: &str, usb: &str) -> Value {
+        let (driver, bus) =
+            if self.is_usb() { ("usb-storage", format!("{usb}.0")) } else { ("virtio-blk-pci", port.to_owned()) };
         json!({
-            "driver": "virtio-blk-pci", "bus": port, "drive": format!("drive{number}"),
+            "driver": driver, "id": id, "bus": bus, "drive": format!("drive{number}"),
             "logical_block_size": self.sector, "physical_block_size": self.sector,
         })
     }

@@ -10,13 +10,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use surefoot_probe::{REPORT_PORT, Report};
 
 use crate::cue::{self, Act, Cue};
 use crate::paths;
 use crate::qmp::{self, Cause, News, Qmp};
-use crate::vm::{HOT_PORT, Vm};
+use crate::vm::{HOT_PORT, HOT_USB, Vm, hot_device};
 
 /// How a machine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,9 +234,11 @@ impl<'a> Session<'a> {
         for (_, cue) in self.due.extract_if(.., |(when, _)| *when <= now) {
             match &cue.act {
                 Act::Attach(number, drive) => {
-                    let disk = drive.hot_add(self.vm.first_hot_drive() + number, &format!("{HOT_PORT}{number}"));
+                    let (id, port) = (hot_device(*number), format!("{HOT_PORT}{number}"));
+                    let disk = drive.hot_add(self.vm.first_hot_drive() + number, &id, &port, HOT_USB);
                     self.qmp.execute("device_add", &disk)?;
                 }
+                Act::Detach(device) => self.qmp.execute("device_del", &json!({ "id": device }))?,
                 Act::Starve(number) => self.qmp.execute("block_set_io_throttle", &cue::starved(*number))?,
                 Act::CutPower => self.end = self.end.or(Some(End::PowerCut)),
             }

@@ -34,6 +34,8 @@ const ALWAYS: &str = "console=ttyS0 panic=-1 no_timer_check";
 
 /// PCI port that hot-added disks are put behind.
 pub(crate) const HOT_PORT: &str = "hotport";
+/// USB controller that hot-added sticks are put into.
+pub(crate) const HOT_USB: &str = "hotusb";
 
 impl Vm {
     /// A machine with 512 MiB of memory and no disks. `name` names its console log.
@@ -69,12 +71,19 @@ impl Vm {
         self
     }
 
-    /// Attaches a virtio-blk disk `delay` after the console has shown a line that contains `marker`.
+    /// Attaches a disk, as virtio-blk or a USB stick, `delay` after the console has shown a line that contains `marker`.
     #[must_use]
     pub fn hot_add(mut self, marker: &str, delay: Duration, drive: Drive) -> Self {
         let act = Act::Attach(self.hot_adds.len(), drive.clone());
         self.hot_adds.push(drive);
         self.on_cue(marker, delay, act)
+    }
+
+    /// Pulls out the disk that was hot-added as number `number`, from 0, once the console has shown a line that contains
+    /// `marker`.
+    #[must_use]
+    pub fn hot_remove(self, marker: &str, number: usize) -> Self {
+        self.on_cue(marker, Duration::ZERO, Act::Detach(hot_device(number)))
     }
 
     /// Lets almost no byte of a disk through any more once the console has shown a line that contains `marker`: whoever
@@ -178,9 +187,17 @@ impl Vm {
         for (number, _) in self.hot_adds.iter().enumerate() {
             qemu.args(["-device", &format!("pcie-root-port,id={HOT_PORT}{number},chassis={}", number + 1)]);
         }
+        if self.hot_adds.iter().any(Drive::is_usb) {
+            qemu.args(["-device", &format!("qemu-xhci,id={HOT_USB}")]);
+        }
         for device in &self.devices {
             qemu.args(["-device", device]);
         }
         qemu
     }
+}
+
+/// The name by which QEMU knows the hot-added disk of this number.
+pub(crate) fn hot_device(number: usize) -> String {
+    format!("hotdisk{number}")
 }

@@ -74,7 +74,9 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
         log::error!("{mismatch}; only what is built into the kernel will be found");
     }
     let modprobe = Modprobe::take_over();
-    let hotplug = Hotplug::start(&tree, &config)?;
+    // Whoever looks around in a shell is no hang.
+    let mut watchdog = Watchdog::new(config.watchdog.filter(|_| config.break_at.is_none()));
+    let hotplug = Hotplug::start(&tree, &config, &mut watchdog)?;
     report.reached("drivers loaded");
     for module in modules_in_any_case(&config).iter().flatten() {
         // While disks are being found there is time for what every plan needs; the plan itself insists on it.
@@ -82,9 +84,6 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
     }
     let (Some(facts), Some(plan)) = (FACTS.take(), PLAN.take()) else { return Err(reason!("the boot began twice")) };
     facts.loader_partition = efi::loader_partition();
-    // Whoever looks around in a shell is no hang.
-    let mut watchdog = Watchdog::new(config.watchdog.filter(|_| config.break_at.is_none()));
-    watchdog.keep_alive();
     let mut selection =
         Search { config: &config, tree: &tree, hotplug: &hotplug, watchdog: &mut watchdog, started }.run(facts)?;
     if watchdog.is_lacking() {
@@ -286,7 +285,7 @@ impl<'a> Search<'_, 'a> {
         let mut said = Reason::new();
         loop {
             // What is announced before the look is in the look; what is announced after it ends the wait.
-            while self.hotplug.settle()? {}
+            self.hotplug.settle(facts, self.watchdog)?;
             self.watchdog.keep_alive();
             probe::refresh(facts);
             if ledger::repair(self.config, facts) {

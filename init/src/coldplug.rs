@@ -1,38 +1,67 @@
 //! Drivers for the devices that are there, and for those that appear later.
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use boot_config::Config;
+use deployment::Facts;
+use sys::Errno;
 use sys::errno::Explained;
 use sys::file;
 use sys::uevent::{Event, MAX_EVENT, Received, Socket};
 
 use crate::load::Tree;
 use crate::text::Reason;
+use crate::watchdog::Watchdog;
 use crate::{log, path, reason};
 
 /// Longest `modalias` of a device; input devices have the longest ones, storage is far below.
 const ALIAS_CAPACITY: usize = 512;
 
+/// The folder of the kernel's in which the drivers of watchdogs are.
+const WATCHDOGS: &str = "watchdog";
+
+/// Most announcements that are taken between two looks at the disks.
+const MAX_AT_ONCE: usize = 4096;
+
+/// Where announcements come from.
+pub trait Announcements {
+    /// The next one, without waiting.
+    fn receive<'b>(&self, buffer: &'b mut [u8; MAX_EVENT]) -> Result<Received<'b>, Errno>;
+}
+
+impl Announcements for Socket {
+    fn receive<'b>(&self, buffer: &'b mut [u8; MAX_EVENT]) -> Result<Received<'b>, Errno> {
+        Self::receive(self, buffer)
+    }
+}
+
 /// The kernel's announcements of devices, and the modules that drive them.
 #[derive(Debug)]
-pub struct Hotplug<'a> {
-    socket: Socket,
+pub struct Hotplug<'a, S = Socket> {
+    socket: S,
     tree: &'a Tree,
     config: &'a Config<'a>,
+    /// Whether announcements were lost, and nothing was looked at since.
+    lost: Cell<bool>,
 }
 
 impl<'a> Hotplug<'a> {
     /// Starts to listen, then loads the drivers of all devices that are there already. In this order, so that no device
     /// can appear in between unseen.
-    pub fn start(tree: &'a Tree, config: &'a Config<'a>) -> Result<Self, Reason> {
+    ///
+    /// `watchdog` is armed first, for a disk that never answers keeps its driver from ever coming back.
+    pub fn start(tree: &'a Tree, config: &'a Config<'a>, watchdog: &mut Watchdog) -> Result<Self, Reason> {
         let socket = Socket::open()
             .map_err(|errno| reason!("cannot listen for devices on a netlink socket: {}", Explained(errno)))?;
         for module in &config.preloaded_modules {
             tree.load(module, config)?;
         }
-        let hotplug = Self { socket, tree, config };
-        hotplug.coldplug();
+        let hotplug = Self { socket, tree, config, lost: Cell::new(false) };
+        if watchdog.is_lacking() {
+            hotplug.coldplug(Some(WATCHDOGS), watchdog);
+        }
+        hotplug.coldplug(None, watchdog);
         Ok(hotplug)
     }
 
@@ -40,47 +69,144 @@ impl<'a> Hotplug<'a> {
     pub fn wait(&self, limit: Option<Duration>) -> Result<(), Reason> {
         self.socket.wait(limit).map(|_| ()).map_err(|errno| reason!("cannot wait for devices: {}", Explained(errno)))
     }
+}
 
-    /// Takes all announcements that are queued and loads the drivers that they call for. Gives whether block devices
-    /// came, went or changed.
-    pub fn settle(&self) -> Result<bool, Reason> {
+impl<S: Announcements> Hotplug<'_, S> {
+    /// Takes the announcements that are queued and loads the drivers that they call for. What `facts` tell of a disk that
+    /// went, or that is not what it was, is forgotten: another one may have come in its place, under its name.
+    ///
+    /// Of a flood so many are taken that there is time to look at the deadline; the rest is there when this is called
+    /// again.
+    pub fn settle(&self, facts: &mut Facts, watchdog: &mut Watchdog) -> Result<(), Reason> {
         let mut buffer = [0; MAX_EVENT];
-        let mut changed = false;
-        loop {
+        for _ in 0..MAX_AT_ONCE {
             match self.socket.receive(&mut buffer) {
-                Ok(Received::Event(event)) => changed |= self.handle(&event),
+                Ok(Received::Event(event)) => self.handle(&event, facts),
                 Ok(Received::Lost) => {
                     log::warn!("the kernel announced more devices at once than could be queued; looking at all again");
-                    self.coldplug();
-                    changed = true;
+                    self.lost.set(true);
                 }
-                Ok(Received::Nothing) => return Ok(changed),
+                // Until all that is queued has been taken the kernel goes on to drop, without another word.
+                Ok(Received::Nothing) if self.lost.replace(false) => {
+                    facts.clear();
+                    self.coldplug(None, watchdog);
+                }
+                Ok(Received::Nothing) => break,
                 Err(errno) => return Err(reason!("cannot receive device announcements: {}", Explained(errno))),
             }
         }
+        Ok(())
     }
 
-    fn handle(&self, event: &Event<'_>) -> bool {
-        if event.field("ACTION") == Some("add")
-            && let Some(alias) = event.field("MODALIAS")
-        {
-            self.tree.load_for_device(alias, self.config);
+    #[inline(never)]
+    fn handle(&self, event: &Event<'_>, facts: &mut Facts) {
+        let is_new = event.field("ACTION") == Some("add");
+        if let Some(alias) = event.field("MODALIAS").filter(|_| is_new) {
+            self.tree.load_for_device(alias, self.config, None);
         }
-        event.field("SUBSYSTEM") == Some("block")
+        if event.field("SUBSYSTEM") == Some("block")
+            && !is_new
+            && let Some((_, name)) = event.field("DEVPATH").and_then(|path| path.rsplit_once('/'))
+        {
+            facts.remove(name);
+        }
     }
 
-    /// Loads the drivers of all devices on all buses. A bus or device that cannot be read has nothing to drive.
-    fn coldplug(&self) {
+    /// Loads the drivers of all devices on all buses, or of those alone that lie in a folder of this name. A bus or device
+    /// that cannot be read has nothing to drive.
+    #[inline(never)]
+    fn coldplug(&self, folder: Option<&str>, watchdog: &mut Watchdog) {
         let _ = file::visit_directory("/sys/bus", &mut |bus| {
             let directory = path!("/sys/bus/{bus}/devices");
             let _ = file::visit_directory(&directory, &mut |device| {
                 let mut buffer = [0; ALIAS_CAPACITY];
                 if let Ok(alias) = file::read_text(&path!("{directory}/{device}/modalias"), &mut buffer) {
-                    self.tree.load_for_device(alias, self.config);
+                    self.tree.load_for_device(alias, self.config, folder);
+                    watchdog.keep_alive();
                 }
                 true
             });
             true
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::RefCell;
+
+    use deployment::BlockDevice;
+    use deployment::facts::{DeviceNumber, Name};
+    use deployment::table::PartitionTable;
+
+    use super::*;
+
+    /// Announcements as they come, the last one first: a line for each field, `lost`, or `nothing`.
+    struct Script(RefCell<std::vec::Vec<&'static str>>);
+
+    impl Announcements for Script {
+        fn receive<'b>(&self, buffer: &'b mut [u8; MAX_EVENT]) -> Result<Received<'b>, Errno> {
+            let text = self.0.borrow_mut().pop().unwrap_or("nothing");
+            match text {
+                "nothing" => return Ok(Received::Nothing),
+                "lost" => return Ok(Received::Lost),
+                _ => {}
+            }
+            let room = &mut buffer[..text.len()];
+            room.copy_from_slice(text.replace('\n', "\0").as_bytes());
+            Ok(Received::Event(Event::of(room)))
+        }
+    }
+
+    fn disk(name: &str) -> BlockDevice {
+        BlockDevice {
+            name: Name::try_from(name).unwrap(),
+            number: DeviceNumber::default(),
+            size: 1 << 20,
+            sector_size: 512,
+            read_only: false,
+            disk: None,
+            partition: None,
+            table: PartitionTable::None,
+            filesystem: None,
+            read_error: None,
+        }
+    }
+
+    const ADDED: &str = "ACTION=add\nSUBSYSTEM=block\nDEVPATH=/devices/x/block/sda";
+    const REMOVED: &str = "ACTION=remove\nSUBSYSTEM=block\nDEVPATH=/devices/x/block/sda";
+    const CHANGED: &str = "ACTION=change\nSUBSYSTEM=block\nDEVPATH=/devices/x/block/sda";
+    const OTHER: &str = "ACTION=remove\nSUBSYSTEM=bdi\nDEVPATH=/devices/virtual/bdi/sda";
+
+    /// What is still known of the disks `sda` and `sdb` after one look at these announcements, and after another one.
+    fn known_after(script: &[&'static str]) -> [std::vec::Vec<std::string::String>; 2] {
+        let (tree, config) = (Tree::open(), Config::parse(boot_config::Sources::default()).unwrap());
+        let socket = Script(RefCell::new(script.iter().rev().copied().collect()));
+        let hotplug = Hotplug { socket, tree: &tree, config: &config, lost: Cell::new(false) };
+        let mut facts = Facts::new();
+        for name in ["sda", "sdb"] {
+            facts.insert(disk(name)).unwrap();
+        }
+        [(); 2].map(|()| {
+            hotplug.settle(&mut facts, &mut Watchdog::default()).unwrap();
+            facts.devices().iter().map(|device| device.name.as_str().into()).collect()
+        })
+    }
+
+    #[test]
+    fn a_disk_that_went_is_forgotten_even_where_its_name_is_taken_again() {
+        assert_eq!(known_after(&[REMOVED, ADDED])[0], ["sdb"]);
+        assert_eq!(known_after(&[CHANGED])[0], ["sdb"]);
+        assert_eq!(known_after(&[ADDED, OTHER])[0], ["sda", "sdb"]);
+    }
+
+    #[test]
+    fn after_a_loss_all_is_looked_at_again_once_all_is_taken() {
+        assert!(known_after(&["lost", ADDED])[0].is_empty());
+        // A flood leaves the rest for the next time.
+        let mut flood = std::vec!["lost"];
+        flood.resize(MAX_AT_ONCE + 10, ADDED);
+        assert_eq!(known_after(&flood).map(|known| known.len()), [2, 0]);
+        assert_eq!(known_after(&flood[1..]).map(|known| known.len()), [2, 2]);
     }
 }

@@ -318,3 +318,6 @@ fn quote(watch: Option<&Watch>) -> Reason {
     }
     said
 }
+
+#[cfg(test)]
+mod tests;

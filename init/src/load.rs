@@ -101,8 +101,10 @@ impl Tree {
         }
     }
 
-    /// Loads every module that can drive the device with this alias (`modalias` in sysfs), except blacklisted ones.
-    pub fn load_for_device(&self, alias: &str, config: &Config<'_>) {
+    /// Loads every module that can drive the device with this alias (`modalias` in sysfs), except blacklisted ones and
+    /// those that do not lie in a folder of this name.
+    #[inline(never)]
+    pub fn load_for_device(&self, alias: &str, config: &Config<'_>, folder: Option<&str>) {
         let index = self.index();
         for name in index.by_alias(alias) {
             if self.is_blacklisted(name, config) {
@@ -110,6 +112,9 @@ impl Tree {
                 continue;
             }
             let Some(module) = index.find(name) else { continue };
+            if folder.is_some_and(|folder| !module.path.split('/').any(|name| name == folder)) {
+                continue;
+            }
             if let Err(reason) = self.load_with_dependencies(&module, config, MAX_SOFT_DEPTH) {
                 log::warn!("a device may be missing: {reason}");
             }

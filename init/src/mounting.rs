@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 
 use heapless::String;
 use overlay::mount_options::MountFlags;
+use overlay::options::Writable;
 use sys::Errno;
 use sys::errno::Explained;
 use sys::file::{self, AsFd, OwnedFd};
@@ -46,24 +47,28 @@ const KEYS: [(MountFlags, &str); 4] = [
 /// Makes the mount, or says why not. `source` is the device of a filesystem, where the plan knows it by a name of its own.
 pub fn mount(mount: &Mount<'_>, source: Option<&str>) -> Result<(), Reason> {
     mount_once(mount, source)?;
-    let Some(upper) = takes_no_changes(mount) else { return Ok(()) };
-    // What the kernel has just removed from the work directory is free again when that is written out. If it is of no use,
-    // the overlay stays what it is, which is reported in the end.
-    match file::sync_filesystem(upper).and_then(|()| mount::unmount(&mount.target)) {
-        Ok(()) => mount_once(mount, source),
-        Err(_) => Ok(()),
+    let Some(writable) = takes_no_changes(mount) else { return Ok(()) };
+    // The kernel clears the work directory, but no deep one: that is done here. What was removed is free again when that is
+    // written out. If it is of no use, the overlay stays what it is, which is reported in the end.
+    if mount::unmount(&mount.target).is_err() {
+        return Ok(());
     }
+    let _ = sys::empty::directory(&writable.work);
+    let _ = file::sync_filesystem(&writable.upper);
+    mount_once(mount, source)
 }
 
-/// The upper directory of an overlay that is mounted and takes no changes although it is to: the kernel makes it read-only
+/// The directories of an overlay that is mounted and takes no changes although it is to: the kernel makes it read-only
 /// where it cannot use the work directory, for want of room most of all (`ovl_make_workdir`).
-pub fn takes_no_changes<'m>(mount: &'m Mount<'_>) -> Option<&'m str> {
+pub fn takes_no_changes<'m>(mount: &'m Mount<'_>) -> Option<&'m Writable> {
     let Source::Overlay { options } = &mount.source else { return None };
-    let upper = options.writable.as_ref().map(|writable| writable.upper.as_str())?;
-    (!mount.flags.contains(MountFlags::RDONLY) && file::is_read_only(&mount.target)).then_some(upper)
+    let writable = options.writable.as_ref()?;
+    (!mount.flags.contains(MountFlags::RDONLY) && file::is_read_only(&mount.target)).then_some(writable)
 }
 
 fn mount_once(mount: &Mount<'_>, source: Option<&str>) -> Result<(), Reason> {
+    // The kernel would follow a link on the way to the target, from the initramfs, wherever it leads.
+    open_directory(&mount.target)?;
     let attributes = ATTRIBUTES.iter().filter(|(flag, _)| mount.flags.contains(*flag));
     let attributes = attributes.fold(Attributes::NONE, |all, (_, attribute)| all.with(*attribute));
     match &mount.source {

@@ -10,8 +10,8 @@ use crate::{path, reason};
 const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
 /// Where os-release(5) may be.
 const OS_RELEASES: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
-/// Mount points that the hand-over needs.
-const MOUNT_POINTS: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];
+/// Mount points that the hand-over needs. A link there would be followed from the initramfs, not from the new root.
+const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "sys", "run"];
 /// Any permission to execute.
 const EXECUTABLE: u32 = 0o111;
 
@@ -21,9 +21,8 @@ pub fn check(root: &str, init: Option<&str>) -> Result<Path, Reason> {
         file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))?;
     let root = root.as_fd();
     for directory in MOUNT_POINTS {
-        kind_of(root, directory)
-            .and_then(|(kind, _)| if kind == Kind::Directory { Ok(()) } else { Err(sys::Errno::NOTDIR) })
-            .map_err(|errno| reason!("the new root has no directory {directory}: {}", Explained(errno)))?;
+        file::open_directory_beneath(root, directory)
+            .map_err(|errno| reason!("the new root has no directory /{directory}: {}", Explained(errno)))?;
     }
     if !OS_RELEASES.iter().any(|path| matches!(kind_of(root, path), Ok((Kind::File, _)))) {
         return Err(reason!(

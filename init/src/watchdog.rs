@@ -20,6 +20,7 @@ impl Watchdog {
     }
 
     /// Gives a sign of life, or arms the watchdog where it is not armed and its device has appeared.
+    #[inline(never)]
     pub fn keep_alive(&mut self) {
         let Some(seconds) = self.wanted else { return };
         if let Some((watchdog, _)) = &self.armed {

@@ -29,12 +29,15 @@ pub enum Depth {
 }
 
 /// Copies the directory `source` to `target`, all or nothing: the copy is made at `partial`, written out, and only then
-/// renamed (renameat2(2), `RENAME_NOREPLACE`). `partial` must be on `target`'s filesystem; what a copy that was cut
-/// short left there is removed first. Files with several names become several files.
+/// renamed (renameat2(2), `RENAME_NOREPLACE`). `partial` must be on `target`'s filesystem; what is there, as a copy that
+/// was cut short leaves it, is removed first. Files with several names become several files.
 pub fn directory(source: &str, partial: &str, target: &str, depth: Depth) -> Result<(), Errno> {
     if file::is_directory(partial) {
         crate::empty::directory(partial)?;
         file::remove_directory(partial)?;
+    } else {
+        // Nothing else that has the name is of any use. Where there is nothing, there is nothing to do.
+        let _ = file::remove(partial);
     }
     let mut room = Room::new();
     let partial_path = c(partial, &mut room)?;
@@ -189,7 +192,9 @@ mod tests {
         fs::write(root.join("target.partial/old/half"), "x").unwrap();
         copy(&root).unwrap();
         assert!(!root.join("target/old").exists());
+        symlink("source/deep", root.join("target.partial")).unwrap();
         assert_eq!(copy(&root), Err(Errno::EXIST));
+        assert!(root.join("source/deep/er").exists());
     }
 
     #[test]

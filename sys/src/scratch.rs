@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::string::String;
 
-use linux_raw_sys::general::{__NR_unshare, CLONE_NEWNS};
+use linux_raw_sys::general::{__NR_unshare, CLONE_NEWNET, CLONE_NEWNS};
 
 use crate::call::system_call;
 
@@ -29,11 +29,7 @@ impl Scratch {
     /// As [`Self::for_root`], with mounts of the test's own, which are gone with its thread (unshare(2)).
     pub(crate) fn for_mounts(name: &str) -> Self {
         let scratch = Self::for_root(name);
-        // SAFETY: unshare takes flags, no pointers, and changes this thread's view of the mounts alone.
-        #[allow(unsafe_code)]
-        unsafe {
-            system_call(__NR_unshare, &[CLONE_NEWNS as usize]).unwrap();
-        }
+        unshare(CLONE_NEWNS);
         crate::mount::make_all_private().unwrap();
         scratch
     }
@@ -67,6 +63,20 @@ impl Drop for Scratch {
             let _ = rustix::mount::unmount(target, rustix::mount::UnmountFlags::DETACH);
         }
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Gives this thread a network of its own, for a test that fails without root.
+pub(crate) fn enter_network() {
+    assert!(rustix::process::geteuid().is_root(), "this test makes a network: run it as root");
+    unshare(CLONE_NEWNET);
+}
+
+fn unshare(what: u32) {
+    // SAFETY: unshare takes flags, no pointers, and changes this thread's own view of the machine alone.
+    #[allow(unsafe_code)]
+    unsafe {
+        system_call(__NR_unshare, &[what as usize]).unwrap();
     }
 }
 

@@ -39,7 +39,8 @@ pub struct Event<'b> {
 pub enum Received<'b> {
     /// An announcement.
     Event(Event<'b>),
-    /// Announcements were lost: everything must be looked at again.
+    /// Announcements were lost: everything must be looked at again, but only when [`Received::Nothing`] has been received.
+    /// Until then the kernel goes on to drop what it announces, and does not say so again.
     Lost,
     /// Nothing for now.
     Nothing,
@@ -48,10 +49,14 @@ pub enum Received<'b> {
 impl Socket {
     /// Starts listening. What happens from now on is queued, so bind first and look at sysfs afterwards.
     pub fn open() -> Result<Self, Errno> {
+        Self::with_room(RECEIVE_BUFFER)
+    }
+
+    fn with_room(bytes: usize) -> Result<Self, Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let protocol = Some(netlink::KOBJECT_UEVENT);
         let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol)?;
-        sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER)?;
+        sockopt::set_socket_recv_buffer_size_force(&socket, bytes)?;
         bind(&socket, &netlink::SocketAddrNetlink::new(0, KERNEL_GROUP))?;
         Ok(Self(socket))
     }
@@ -67,7 +72,7 @@ impl Socket {
         loop {
             match self.message(buffer) {
                 Ok((length, KERNEL_PORT)) => {
-                    return Ok(Received::Event(Event::parse(buffer.get(..length).unwrap_or_default())));
+                    return Ok(Received::Event(Event::of(buffer.get(..length).unwrap_or_default())));
                 }
                 Err(Errno::AGAIN) => return Ok(Received::Nothing),
                 Err(Errno::NOBUFS) => return Ok(Received::Lost),
@@ -98,8 +103,8 @@ impl Socket {
 }
 
 impl<'b> Event<'b> {
-    /// Reads a message. One that is no text has no fields.
-    pub fn parse(message: &'b [u8]) -> Self {
+    /// The announcement in a message of the kernel's. One that is no text has no fields.
+    pub fn of(message: &'b [u8]) -> Self {
         Self { fields: core::str::from_utf8(message).unwrap_or_default() }
     }
 
@@ -113,9 +118,71 @@ impl<'b> Event<'b> {
 mod tests {
     use super::*;
 
+    /// Has the kernel announce something, as whoever may administer this thread's network may: a message to port 0
+    /// (lib/kobject_uevent.c, `uevent_net_rcv_skb`).
+    struct Announcer(OwnedFd);
+
+    /// `struct nlmsghdr`: the length, a type that the kernel passes on, and three fields that it does not read.
+    fn message(text: &str) -> std::vec::Vec<u8> {
+        let mut message = u32::try_from(16 + text.len()).unwrap().to_ne_bytes().to_vec();
+        message.extend([0x10, 0]);
+        message.extend([1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        message.extend(text.as_bytes());
+        message
+    }
+
+    impl Announcer {
+        fn new() -> Self {
+            let protocol = Some(netlink::KOBJECT_UEVENT);
+            Self(socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, protocol).unwrap())
+        }
+
+        fn announce(&self, name: &str) {
+            let text = std::format!("add@/devices/{name}\0ACTION=add\0SUBSYSTEM=block\0DEVNAME={name}\0");
+            let kernel = netlink::SocketAddrNetlink::new(KERNEL_PORT, 0);
+            rustix::net::sendto(&self.0, &message(&text), rustix::net::SendFlags::empty(), &kernel).unwrap();
+        }
+    }
+
+    /// The name of the device in the next announcement, or what came instead.
+    fn next(socket: &Socket) -> std::string::String {
+        match socket.receive(&mut [0; MAX_EVENT]).unwrap() {
+            Received::Event(event) => event.field("DEVNAME").unwrap().into(),
+            other => std::format!("{other:?}"),
+        }
+    }
+
+    /// Needs root: the announcements are made in a network of the test's own, where nobody else hears them.
+    #[test]
+    fn what_does_not_fit_is_told_once_and_missed_until_all_is_taken() {
+        crate::scratch::enter_network();
+        let (socket, announcer) = (Socket::with_room(4096).unwrap(), Announcer::new());
+        assert_eq!(next(&socket), "Nothing");
+        announcer.announce("vda");
+        assert_eq!(next(&socket), "vda");
+
+        for number in 0..100 {
+            announcer.announce(&std::format!("loop{number}"));
+        }
+        assert_eq!(next(&socket), "Lost");
+        assert_eq!(next(&socket), "loop0");
+        // There is room again, and still this one is dropped without a word.
+        announcer.announce("vdb");
+        let mut rest = std::vec::Vec::new();
+        while let name = next(&socket)
+            && name != "Nothing"
+        {
+            rest.push(name);
+        }
+        assert!(rest.len() < 99 && rest.iter().all(|name| name.starts_with("loop")), "{rest:?}");
+        announcer.announce("vdc");
+        assert_eq!((next(&socket).as_str(), next(&socket).as_str()), ("vdc", "Nothing"));
+    }
+
     #[test]
     fn fields_are_found_by_their_whole_name() {
-        let event = Event { fields: "add@/devices/x\0ACTION=add\0SUBSYSTEM=block\0DEVNAME=vda\0PARTN=\0" };
+        let event = Event::of(b"add@/devices/x\0ACTION=add\0SUBSYSTEM=block\0DEVNAME=vda\0PARTN=\0");
+        assert_eq!(Event::of(b"\xff").field(""), None);
         assert_eq!(event.field("ACTION"), Some("add"));
         assert_eq!(event.field("DEVNAME"), Some("vda"));
         assert_eq!(event.field("PARTN"), Some(""));

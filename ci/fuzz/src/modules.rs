@@ -41,7 +41,7 @@ pub(crate) fn alias(input: &[u8]) {
 
 /// A message of the kernel.
 pub(crate) fn uevent(input: &[u8]) {
-    let event = Event::parse(input);
+    let event = Event::of(input);
     let is_text = std::str::from_utf8(input).is_ok();
     for key in ["ACTION", "SUBSYSTEM", "DEVNAME", "MODALIAS", "PARTN", ""] {
         let value = event.field(key);

@@ -88,8 +88,11 @@ pub(crate) fn trim(path: &Path) -> io::Result<()> {
     replace(path, text.as_bytes(), 0o600)
 }
 
-/// Opens a regular file: no link is followed, and nothing is waited for.
+/// Opens a regular file: no link is followed, its folder's neither, and nothing is waited for.
 fn open(path: &Path) -> io::Result<File> {
+    if path.parent().is_some_and(Path::is_symlink) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidData.into()) }
@@ -154,8 +157,19 @@ mod tests {
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         std::fs::write(folder.path().join("file"), format!("{LINE}\n")).unwrap();
         std::os::unix::fs::symlink("file", &link).unwrap();
-        for path in [folder.path(), &pipe, &link, Path::new("/dev/zero"), Path::new("/nowhere")] {
+        // What would be trimmed, if it were reached by its own folder.
+        std::fs::create_dir(folder.path().join("outside")).unwrap();
+        let outside = folder.path().join("outside/boots");
+        std::fs::write(&outside, format!("{LINE}\n").repeat(200)).unwrap();
+        std::os::unix::fs::symlink("outside", folder.path().join("surefoot")).unwrap();
+        let inside = folder.path().join("surefoot/boots");
+        for path in [folder.path(), &pipe, &link, &inside, Path::new("/dev/zero"), Path::new("/nowhere")] {
             assert_eq!(read(path), [], "{}", path.display());
         }
+        for path in [&pipe, &link, &inside] {
+            assert!(trim(path).is_err(), "{}", path.display());
+        }
+        assert_eq!(read(&outside).len(), KEPT);
+        assert_eq!(std::fs::read_to_string(&outside).unwrap().lines().count(), 200);
     }
 }
