@@ -188,7 +188,11 @@ impl System for Kernel<'_> {
     }
 
     fn remove(&mut self, path: &str) -> Result<(), Reason> {
-        file::remove(path).map_err(|errno| reason!("cannot remove {path}: {}", Explained(errno)))
+        match file::remove(path) {
+            // Two steps may have made it.
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(reason!("cannot remove {path}: {}", Explained(errno))),
+        }
     }
 
     fn check_undone(&mut self) -> Result<(), Reason> {
