@@ -130,7 +130,7 @@ fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>
 
 /// Undoes `steps`, the last one first. What cannot be undone is said, and the rest goes on: a mount that is left behind
 /// keeps its device, and both are named. The first of them is the error.
-fn undo(steps: &[Step<'_>], system: &mut dyn System) -> Result<(), Reason> {
+pub(crate) fn undo(steps: &[Step<'_>], system: &mut dyn System) -> Result<(), Reason> {
     let mut undone = Ok(());
     for step in steps.iter().rev() {
         let result = match &step.action {

@@ -276,7 +276,9 @@ impl Boot<'_> for Machine<'_> {
 
     fn looking(&mut self, _: &Plan<'_>, _: u8) {}
 
-    fn looked(&mut self, _: u8) {}
+    fn looked(&mut self, _: u8) -> Result<(), Reason> {
+        Ok(())
+    }
 
     fn sysroot(&self, _: u8) -> Option<&dyn Tree> {
         self.look.map(|look| look.tree)
