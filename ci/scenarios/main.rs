@@ -81,6 +81,7 @@ fn main() -> ExitCode {
         slots::exhausted::SCENARIOS,
         slots::fallback::SCENARIOS,
         slots::hang::SCENARIOS,
+        slots::sectors::SCENARIOS,
         slots::table::SCENARIOS,
         slots::tries::SCENARIOS,
         slots::update::SCENARIOS,

@@ -24,6 +24,15 @@ pub enum Bus {
     Sd,
 }
 
+/// A sector of 512 bytes that cannot be read (QEMU's `blkdebug`). A read that it is a part of fails as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its number.
+    pub sector: u64,
+    /// Whether only the first such read fails.
+    pub once: bool,
+}
+
 /// A disk image as a machine sees it.
 #[derive(Clone, Debug)]
 pub struct Drive {
@@ -32,6 +41,7 @@ pub struct Drive {
     bus: Bus,
     keep_writes: bool,
     read_only: bool,
+    unreadable: Vec<Unreadable>,
 }
 
 impl Drive {
@@ -42,7 +52,8 @@ impl Drive {
 
     /// Any image with sectors of `sector` bytes, attached as [`Drive::new`] does.
     pub fn of_image(image: &Path, sector: u64) -> Self {
-        Self { image: image.to_owned(), sector, bus: Bus::default(), keep_writes: false, read_only: false }
+        let (image, bus, unreadable) = (image.to_owned(), Bus::default(), Vec::new());
+        Self { image, sector, bus, keep_writes: false, read_only: false, unreadable }
     }
 
     /// Attaches it to another bus.
@@ -66,14 +77,32 @@ impl Drive {
         self
     }
 
+    /// Makes reads of a sector fail with an I/O error. What is written there is kept, and cannot be read either.
+    #[must_use]
+    pub fn unreadable(mut self, sector: Unreadable) -> Self {
+        self.unreadable.push(sector);
+        self
+    }
+
     /// QEMU's `-drive` for it, named `drive{number}`.
     pub(crate) fn backend(&self, number: usize) -> String {
         let snapshot = if self.keep_writes || self.read_only { "off" } else { "on" };
         let read_only = if self.read_only { "on" } else { "off" };
         let image = self.image.to_string_lossy().replace(',', ",,");
-        format!(
-            "if=none,id=drive{number},file={image},format=raw,cache=unsafe,snapshot={snapshot},readonly={read_only}"
-        )
+        let file = if self.unreadable.is_empty() {
+            format!("file={image}")
+        } else {
+            let rules = self.unreadable.iter().enumerate().map(|(rule, Unreadable { sector, once })| {
+                let rule = format!("file.inject-error.{rule}");
+                let once = if *once { "on" } else { "off" };
+                format!(
+                    ",{rule}.event=none,{rule}.iotype=read,{rule}.errno=5,{rule}.sector={sector},{rule}.once={once}"
+                )
+            });
+            let blkdebug = format!("file.driver=blkdebug,file.image.driver=file,file.image.filename={image}");
+            blkdebug + &rules.collect::<String>()
+        };
+        format!("if=none,id=drive{number},{file},format=raw,cache=unsafe,snapshot={snapshot},readonly={read_only}")
     }
 
     /// QEMU's `-device` options for it, controllers first.
