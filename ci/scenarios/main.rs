@@ -6,6 +6,7 @@
 mod boot;
 mod btrfs;
 mod buses;
+mod calls;
 mod cmdline;
 mod composefs;
 mod deadline;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     let themes: &[&[Scenario]] = &[
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
+        calls::SCENARIOS,
         boot::SCENARIOS,
         btrfs::boot::SCENARIOS,
         btrfs::fallback::SCENARIOS,

@@ -122,7 +122,7 @@ impl<'c> Runner<'c> {
         let report = match report {
             Ok(report) => report,
             Err(why) => {
-                self.clean_up()?;
+                Self::clean_up()?;
                 left.insert(0, why);
                 return Ok((End::Wrong, left.join("; ")));
             }
@@ -145,14 +145,17 @@ impl<'c> Runner<'c> {
                 "ENOENT" => End::Believed,
                 _ => End::Wrong,
             };
-        } else if !reason.contains('/') || !reason.contains(": ") || reason.contains("nothing else can be tried") {
+        } else if !reason.contains('/')
+            || !(error == "ENOENT" || reason.contains(": "))
+            || reason.contains("nothing else can be tried")
+        {
             end = End::Wrong;
         }
         if end == End::Wrong {
             left.push("it should not have ended so".to_owned());
         }
         if !left.is_empty() {
-            self.clean_up()?;
+            Self::clean_up()?;
             left.push(what);
             return Ok((End::Wrong, left.join("; ")));
         }
@@ -243,7 +246,7 @@ impl<'c> Runner<'c> {
     }
 
     /// Takes away what a run has left behind.
-    fn clean_up(&self) -> Result<()> {
+    fn clean_up() -> Result<()> {
         let table = fs::read_to_string("/proc/thread-self/mountinfo")?;
         let targets: Vec<_> = table.lines().filter_map(|line| line.split(' ').nth(4)).collect();
         for target in

@@ -235,3 +235,22 @@ fn a_disk_with_a_damaged_table_says_so_where_its_partitions_are_missed() {
     facts.insert(BlockDevice { table: PartitionTable::GptDamaged, ..whole_disk("vdb") }).unwrap();
     insta::assert_snapshot!(super::out_of_time("PARTUUID=x", 30, None, &facts));
 }
+
+#[test]
+fn a_device_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let mut facts = machine(&DISK);
+    let read_error = Some(deployment::read::ReadError::Device(5));
+    facts.remove(&Name::try_from("vda").unwrap());
+    for row in DISK {
+        let found = partition(row);
+        let unread = BlockDevice { filesystem: None, read_error, ..found.clone() };
+        facts.insert(if row.1 == 3 { unread } else { found }).unwrap();
+    }
+    facts.insert(BlockDevice { read_error, ..whole_disk("vda") }).unwrap();
+    let config = Config::parse(Sources { cmdline: ROOT, ..Sources::default() }).unwrap();
+    let selection = select(&config, &facts).unwrap();
+    let why = "cannot read the state device /dev/vda3: input/output error (errno 5)";
+    assert!(matches!(&selection.state, StateChoice::Unusable(reason) if &**reason == why), "{:?}", selection.state);
+    let why = super::out_of_time("PARTUUID=x", 30, None, &facts);
+    assert!(why.contains(" vda (it cannot be read: input/output error (errno 5))"), "{}", &*why);
+}
