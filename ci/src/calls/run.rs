@@ -145,10 +145,7 @@ impl<'c> Runner<'c> {
                 "ENOENT" => End::Believed,
                 _ => End::Wrong,
             };
-        } else if !reason.contains('/')
-            || !(error == "ENOENT" || reason.contains(": "))
-            || reason.contains("nothing else can be tried")
-        {
+        } else if !(says_why(&reason) || error == "ENOENT") || reason.contains("nothing else can be tried") {
             end = End::Wrong;
         }
         if end == End::Wrong {
@@ -256,6 +253,11 @@ impl<'c> Runner<'c> {
         }
         Ok(())
     }
+}
+
+/// Whether a reason says on what and why. Of what is not there at all there need not be more to say.
+fn says_why(reason: &str) -> bool {
+    reason.contains('/') && reason.contains(": ")
 }
 
 fn attach(number: usize) -> Result<LoopDevice> {
