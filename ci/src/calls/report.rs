@@ -29,13 +29,18 @@ pub struct Report {
 /// When /proc is not mounted.
 pub fn mounts() -> io::Result<Vec<String>> {
     let table = fs::read_to_string("/proc/thread-self/mountinfo")?;
-    let without_numbers = |line: &str| line.split(' ').skip(3).map(unnumbered).collect::<Vec<_>>().join(" ");
-    Ok(table.lines().map(without_numbers).collect())
+    let shown = |line: &str| line.split(' ').skip(3).map(unnumbered).collect::<Vec<_>>().join(" ");
+    Ok(table.lines().map(shown).collect())
 }
 
 /// Layers of which the kernel was told by an open file are shown by its number, which says nothing.
 fn unnumbered(word: &str) -> String {
-    let mut parts = word.split("/fd/");
+    without_numbers(word, "/fd/")
+}
+
+/// The text, with `N` in the place of each number that follows this word.
+pub(crate) fn without_numbers(text: &str, word: &str) -> String {
+    let mut parts = text.split(word);
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "/fd/N" + part.trim_start_matches(|digit: char| digit.is_ascii_digit()))
+    parts.fold(first, |text, part| text + word + "N" + part.trim_start_matches(|digit: char| digit.is_ascii_digit()))
 }

@@ -15,7 +15,7 @@ use sys::loop_device::{self, LoopDevice, Options};
 
 use super::End;
 use super::cases::Case;
-use super::report::{BEGIN, END, Report, mounts};
+use super::report::{BEGIN, END, Report, mounts, without_numbers};
 use super::room::{self, PROGRAM};
 use crate::command::command;
 
@@ -181,6 +181,7 @@ impl<'c> Runner<'c> {
             for (number, name) in names.iter().enumerate() {
                 *line = line.replace(&format!("/dev/{name} "), &format!("disk {number} "));
             }
+            *line = without_numbers(line, "/dev/loop");
         }
         report.mounts.retain(|line| !self.before.mounts.contains(line));
         Ok((Ok(report), trace))
@@ -255,9 +256,9 @@ impl<'c> Runner<'c> {
     }
 }
 
-/// Whether a reason says on what and why. Of what is not there at all there need not be more to say.
+/// Whether a reason says of what it speaks, and why. Of what is not there at all there need not be more to say.
 fn says_why(reason: &str) -> bool {
-    reason.contains('/') && reason.contains(": ")
+    reason.contains(": ")
 }
 
 fn attach(number: usize) -> Result<LoopDevice> {
