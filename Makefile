@@ -10,7 +10,7 @@ T := $(or $(CARGO_TARGET_DIR),target)
 PID1_CRATES := -p verity -p boot-config -p overlay -p deployment -p sys -p surefoot-init
 HOST_CRATES := -p verity -p surefoot -p surefoot-ci -p surefoot-fuzz -p surefoot-probe
 
-.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper fuzz boot size clean
+.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper fuzz faults boot size clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -85,6 +85,13 @@ fuzz: export JOBS := $(JOBS)
 fuzz: export TARGET := $(TARGET)
 fuzz: install-packages ## Look for inputs that a reader fails on, 10 minutes for each (FUZZ_SECONDS=N, TARGET=name change that)
 	ci/fuzz/run
+
+# SECTORS=NUMBER says how many sectors; SUREFOOT_SEED=NUMBER repeats those of an earlier run. CALLS=TEXT has calls fail for
+# the kinds of root alone whose name contains TEXT; ERRORS=1 has each fail with one error number.
+faults: build probe ## Have every system call fail with every error, and boot with 200 unreadable sectors (SECTORS=N)
+	cargo build --quiet -p surefoot-ci --bins
+	cargo run --quiet -p surefoot-ci --bin calls
+	cargo run --quiet -p surefoot-ci --bin faults
 
 boot: build ## Boot a real Debian with a verified root in QEMU (SCENARIO=rollback: and watch it survive an update)
 	cargo run --quiet -p surefoot-ci --bin boot -- $(SCENARIO)

@@ -6,6 +6,7 @@
 mod boot;
 mod btrfs;
 mod buses;
+mod calls;
 mod cmdline;
 mod composefs;
 mod deadline;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     let themes: &[&[Scenario]] = &[
         systemd::SCENARIOS,
         slots::cuts::SCENARIOS,
+        calls::SCENARIOS,
         boot::SCENARIOS,
         btrfs::boot::SCENARIOS,
         btrfs::fallback::SCENARIOS,
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         slots::exhausted::SCENARIOS,
         slots::fallback::SCENARIOS,
         slots::hang::SCENARIOS,
+        slots::sectors::SCENARIOS,
         slots::table::SCENARIOS,
         slots::tries::SCENARIOS,
         slots::update::SCENARIOS,

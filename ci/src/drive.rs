@@ -24,6 +24,15 @@ pub enum Bus {
     Sd,
 }
 
+/// A sector of 512 bytes that cannot be read (QEMU's `blkdebug`). A read that it is a part of fails as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its number.
+    pub sector: u64,
+    /// Whether only the first such read fails.
+    pub once: bool,
+}
+
 /// A disk image as a machine sees it.
 #[derive(Clone, Debug)]
 pub struct Drive {
@@ -34,6 +43,7 @@ pub struct Drive {
     read_only: bool,
     log: Option<PathBuf>,
     throttle: Option<&'static str>,
+    unreadable: Vec<Unreadable>,
 }
 
 impl Drive {
@@ -52,6 +62,7 @@ impl Drive {
             read_only: false,
             log: None,
             throttle: None,
+            unreadable: Vec::new(),
         }
     }
 
@@ -102,6 +113,13 @@ impl Drive {
         self.bus == Bus::Usb
     }
 
+    /// Makes reads of a sector fail with an I/O error. What is written there is kept, and cannot be read either.
+    #[must_use]
+    pub fn unreadable(mut self, sector: Unreadable) -> Self {
+        self.unreadable.push(sector);
+        self
+    }
+
     /// QEMU's `-drive` for it, named `drive{number}`.
     pub(crate) fn backend(&self, number: usize) -> String {
         let snapshot = if self.keep_writes || self.read_only { "off" } else { "on" };
@@ -117,8 +135,21 @@ impl Drive {
             );
         }
         let throttle = self.throttle.map(|limit| format!(",throttling.{limit}")).unwrap_or_default();
+        let file = if self.unreadable.is_empty() {
+            format!("file={image}")
+        } else {
+            let rules = self.unreadable.iter().enumerate().map(|(rule, Unreadable { sector, once })| {
+                let rule = format!("file.inject-error.{rule}");
+                let once = if *once { "on" } else { "off" };
+                format!(
+                    ",{rule}.event=none,{rule}.iotype=read,{rule}.errno=5,{rule}.sector={sector},{rule}.once={once}"
+                )
+            });
+            let blkdebug = format!("file.driver=blkdebug,file.image.driver=file,file.image.filename={image}");
+            blkdebug + &rules.collect::<String>()
+        };
         format!(
-            "if=none,id=drive{number},file={image},format=raw,cache=unsafe,snapshot={snapshot},readonly={read_only}{throttle}"
+            "if=none,id=drive{number},{file},format=raw,cache=unsafe,snapshot={snapshot},readonly={read_only}{throttle}"
         )
     }
 

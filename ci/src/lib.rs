@@ -8,6 +8,7 @@ pub mod accelerator;
 pub mod btrfs;
 pub mod budget;
 pub mod cache;
+pub mod calls;
 pub mod cgpt;
 pub mod command;
 pub mod composefs;

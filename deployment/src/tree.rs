@@ -3,10 +3,12 @@
 use core::fmt;
 
 mod below;
+mod watched;
 
 use crate::read::ReadError;
 
 pub use below::Below;
+pub use watched::{Failure, Watched};
 
 /// A directory with all that is below it: the top of a mounted filesystem, or the initramfs.
 ///

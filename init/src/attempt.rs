@@ -29,8 +29,8 @@ pub trait Boot<'a> {
     ) -> Result<(), Reason>;
     /// Takes note of the plan by which the filesystem with this number is mounted to be looked into.
     fn looking(&mut self, plan: &Plan<'a>, number: u8);
-    /// Takes note that it is mounted.
-    fn looked(&mut self, number: u8);
+    /// Opens it, now that it is mounted.
+    fn looked(&mut self, number: u8) -> Result<(), Reason>;
     /// What can be seen of a filesystem that was mounted to be looked into; `None` where it was not.
     fn sysroot(&self, number: u8) -> Option<&dyn Tree>;
     /// What can be seen of the initramfs.

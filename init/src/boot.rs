@@ -147,12 +147,13 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         self.watchdog.keep_alive();
     }
 
-    fn looked(&mut self, number: u8) {
+    fn looked(&mut self, number: u8) -> Result<(), Reason> {
         if let Some(tree) = self.sysroots.get_mut(usize::from(number)) {
             let opened = MountedTree::open(&sysroot(number));
             *tree =
-                opened.map_err(|errno| log::error!("cannot look into {}: {}", sysroot(number), Explained(errno))).ok();
+                Some(opened.map_err(|errno| reason!("cannot look into {}: {}", sysroot(number), Explained(errno)))?);
         }
+        Ok(())
     }
 
     fn sysroot(&self, number: u8) -> Option<&dyn Tree> {

@@ -38,6 +38,13 @@ pub fn composefs(source: &ComposefsSource, target: &str, attributes: Attributes,
         _ => explain(error, &message),
     });
     let hidden = mount::unmount_lazily(room);
+    if hidden.is_err() {
+        // Nothing is to be left of a mount that failed.
+        let _ = mount::unmount_lazily(room);
+        if made.is_ok() {
+            let _ = mount::unmount(target);
+        }
+    }
     made?;
     hidden.map_err(|errno| reason!("cannot unmount {}: {}", room, sys::errno::Explained(errno)))
 }

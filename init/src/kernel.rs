@@ -27,6 +27,8 @@ use crate::{SYSROOTS, log, mounting, new_root, path, places, reason};
 const MAX_VERITY_DEVICES: usize = 2;
 /// Loop devices that one boot makes: a root image and its hash tree.
 const MAX_LOOPS: usize = 2;
+/// The filesystems that the kernel has.
+const FILESYSTEMS: &str = "/proc/filesystems";
 /// Most messages of the kernel that are quoted for one failure.
 const MAX_QUOTED: usize = 3;
 
@@ -56,10 +58,14 @@ impl<'a> Kernel<'a> {
 
 impl System for Kernel<'_> {
     fn load_module(&mut self, name: &str) -> Result<(), Reason> {
-        if is_filesystem(name) {
+        let known = is_filesystem(name);
+        if known == Ok(true) {
             return Ok(());
         }
-        self.tree.load(name, self.config)
+        self.tree.load(name, self.config).map_err(|why| match known {
+            Ok(_) => why,
+            Err(errno) => reason!("{why}; cannot read {FILESYSTEMS}: {}", Explained(errno)),
+        })
     }
 
     fn attach_loop(&mut self, file: &LoopFile) -> Result<(), Reason> {
@@ -114,6 +120,7 @@ impl System for Kernel<'_> {
             if control.remove(device.name).is_err() {
                 let _ = self.verity.push(Active { name: device.name, table, number });
             }
+            hide(device.name, number);
             return Err(reason);
         }
         self.verity.push(Active { name: device.name, table, number }).map_err(|_| full(device.name))
@@ -122,10 +129,9 @@ impl System for Kernel<'_> {
     fn deactivate_verity(&mut self, name: &str) -> Result<(), Reason> {
         let failed = |errno| reason!("cannot remove the verity device {name}: {}", Explained(errno));
         Control::open().map_err(failed)?.remove(name).map_err(failed)?;
-        let _ = file::remove(&below("/dev/mapper", name));
         if let Some(at) = self.verity.iter().position(|active| active.name == name) {
             let active = self.verity.swap_remove(at);
-            let _ = file::remove(&udev_record(active.number));
+            hide(name, active.number);
         }
         Ok(())
     }
@@ -143,11 +149,14 @@ impl System for Kernel<'_> {
     }
 
     fn mount_if_there(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
-        if !SYSROOTS || !file::exists(&mount.target) {
-            log::debug!("there is no {}", mount.target);
-            return Ok(());
+        match file::is_there(&mount.target) {
+            Ok(true) if SYSROOTS => self.mount(mount),
+            Ok(_) => {
+                log::debug!("there is no {}", mount.target);
+                Ok(())
+            }
+            Err(errno) => Err(reason!("cannot look for {}: {}", mount.target, Explained(errno))),
         }
-        self.mount(mount)
     }
 
     fn unmount(&mut self, target: &str) -> Result<(), Reason> {
@@ -171,9 +180,14 @@ impl System for Kernel<'_> {
             Action::RecordRootDevice { device } => self.record_root_device(device),
             Action::SetCorruption { name, reaction } => self.set_corruption(name, *reaction),
             Action::CheckSource { path } if SYSROOTS => mounting::check_source(path),
-            Action::WriteFile { path, mode, content } if SYSROOTS => file::create(path, content)
-                .and_then(|()| file::set_mode(path, *mode))
-                .map_err(|errno| reason!("cannot write {path}: {}", Explained(errno))),
+            Action::WriteFile { path, mode, content } if SYSROOTS => {
+                let written = file::create(path, content).and_then(|()| file::set_mode(path, *mode));
+                written.map_err(|errno| {
+                    // What is there by now is not to be told of the next candidate.
+                    let _ = file::remove(path);
+                    reason!("cannot write {path}: {}", Explained(errno))
+                })
+            }
             Action::CheckModules => new_root::check_modules(places::NEW_ROOT),
             // These have methods of their own.
             Action::LoadModule { .. }
@@ -188,7 +202,11 @@ impl System for Kernel<'_> {
     }
 
     fn remove(&mut self, path: &str) -> Result<(), Reason> {
-        file::remove(path).map_err(|errno| reason!("cannot remove {path}: {}", Explained(errno)))
+        match file::remove(path) {
+            // Two steps may have made it.
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(reason!("cannot remove {path}: {}", Explained(errno))),
+        }
     }
 
     fn check_undone(&mut self) -> Result<(), Reason> {
@@ -274,6 +292,12 @@ fn show(name: &str, number: DeviceNumber) -> Result<(), Reason> {
     file::create(&record, b"E:DM_UDEV_PRIMARY_SOURCE_FLAG=1\n").map_err(|errno| failed(&record, errno))
 }
 
+/// Undoes what [`show`] does, as far as it was done.
+fn hide(name: &str, number: DeviceNumber) {
+    let _ = file::remove(&below("/dev/mapper", name));
+    let _ = file::remove(&udev_record(number));
+}
+
 fn udev_record(number: DeviceNumber) -> Path {
     path!("/run/udev/data/b{number}")
 }
@@ -290,11 +314,14 @@ fn full(name: &str) -> Reason {
 }
 
 /// Whether the kernel has the filesystem already, built in or loaded.
-fn is_filesystem(name: &str) -> bool {
+fn is_filesystem(name: &str) -> Result<bool, Errno> {
     let mut text = String::<2048>::new();
-    // More filesystems than fit are not a fault: then the module is loaded, or found to be there.
-    let _ = file::append_text("/proc/filesystems", &mut text);
-    text.lines().any(|line| line.rsplit('\t').next() == Some(name))
+    let read = file::append_text(FILESYSTEMS, &mut text);
+    match (text.lines().any(|line| line.rsplit('\t').next() == Some(name)), read) {
+        // More filesystems than fit are not a fault: then the module is loaded, or found to be there.
+        (false, Err(errno)) if errno != Errno::FBIG => Err(errno),
+        (is_known, _) => Ok(is_known),
+    }
 }
 
 /// The directory `target`, which begins as a copy of `source` when it is first made.

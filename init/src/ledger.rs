@@ -61,14 +61,19 @@ pub fn repair(config: &Config<'_>, facts: &mut Facts) -> bool {
         is_damaged(device.table) && only.is_none_or(|only| only.name == device.name) && has_slots(&device.name)
     });
     let Some(disk) = found.map(|device| device.name.clone()) else { return false };
-    facts.remove(&disk);
     log::error!("{disk}: the first partition table is damaged; it is made anew from the second one");
     let repaired = write_in_table(&disk, Change::Repair).and_then(|()| {
         let failed =
             |errno| reason!("the kernel does not read the partition table of {disk} again: {}", Explained(errno));
         Disk::open(&below("/dev", &disk))?.reread_partitions().map_err(failed)
     });
-    repaired.map_err(|why| log::error!("{why}")).is_ok()
+    if let Err(why) = repaired {
+        log::error!("{why}");
+        return false;
+    }
+    // It is looked at again.
+    facts.remove(&disk);
+    true
 }
 
 /// Whether the table has a slot that the ledger says anything of: then it is ours to repair.

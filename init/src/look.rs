@@ -5,9 +5,10 @@ use boot_config::Config;
 use deployment::candidates::{self, Candidate, DeviceSource, Keeper, Look};
 use deployment::ledger::MAX_REBOOTS;
 use deployment::ledger::file::LedgerFile;
+use deployment::tree::Watched;
 
 use crate::attempt::Boot;
-use crate::execute::carry_out;
+use crate::execute::{carry_out, undo};
 use crate::plan::{Ledger, Plan, Selection};
 use crate::text::Reason;
 use crate::{SYSROOTS, log, reason};
@@ -52,20 +53,30 @@ fn look_into<'a, B: Boot<'a>>(
     plan.make_look(config, device, &selection.state, number)?;
     boot.looking(plan, number);
     carry_out(&plan.steps, boot.system()).map_err(|failed| failed.reason)?;
-    boot.looked(number);
+    if let Err(reason) = boot.looked(number) {
+        undo(&plan.steps, boot.system())?;
+        return Err(reason);
+    }
     let Some(tree) = boot.sysroot(number) else { return Ok(()) };
+    let watched = Watched::new(tree);
     let mut ledger = LedgerFile::default();
     let found = ledger.read_in(tree);
-    let look = Look { config, tree, initramfs: boot.initramfs(), device };
+    let look = Look { config, tree: &watched, initramfs: boot.initramfs(), device };
     let mut notes = Notes::new();
     candidates::look_into(&look, number, &ledger, &mut selection.candidates, &mut |what, why| {
         log::info!("{what} does not boot: {why}");
         // More of them than there is room for are in the log.
         let _ = notes.push((crate::text::clipped(format_args!("{what}")), Reason::of(why)));
     });
+    let failure = watched.into_failure();
     for (what, why) in &notes {
         boot.passed_over(what, why);
         first.get_or_insert_with(|| reason!("{NOTHING}; {what}: {why}"));
+    }
+    if let Some(failure) = failure {
+        let why = reason!("not all of /dev/{} could be looked at: {failure}", device.device);
+        first.get_or_insert_with(|| reason!("{NOTHING}; {why}"));
+        boot.degraded(why);
     }
     // Without it nobody knows how often the machine has rebooted by itself: then it does not.
     let most = if found.is_ok() { MAX_REBOOTS } else { 0 };

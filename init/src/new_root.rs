@@ -1,5 +1,6 @@
 //! What must be true of the new root before it is handed over.
 
+use sys::Errno;
 use sys::errno::Explained;
 use sys::file::{self, Access, AsFd, BorrowedFd, Kind, Links};
 
@@ -32,20 +33,36 @@ pub fn check(root: &str, init: Option<&str>) -> Result<Path, Reason> {
         ));
     }
     match init {
-        Some(init) => executable(root, init).map_err(|why| reason!("cannot start init={init} in the new root: {why}")),
-        None => INITS.iter().find_map(|init| executable(root, init).ok()).ok_or_else(|| {
-            let first = INITS.first().copied().unwrap_or_default();
-            let why = executable(root, first).err().unwrap_or_default();
-            reason!("the new root has no init that can be started: {first}: {why}; nor /etc/init, /bin/init, /bin/sh")
-        }),
+        Some(init) => executable(root, init)
+            .map_err(|Unfit { why, .. }| reason!("cannot start init={init} in the new root: {why}")),
+        None => find(root),
     }
+}
+
+/// The first of [`INITS`] that can be started. One that may be there and cannot be read ends the search: what comes after it
+/// is not what was meant.
+fn find(root: BorrowedFd<'_>) -> Result<Path, Reason> {
+    let mut first = Reason::new();
+    for init in INITS {
+        let Unfit { why, is_certain } = match executable(root, init) {
+            Ok(path) => return Ok(path),
+            Err(unfit) => unfit,
+        };
+        if !is_certain {
+            return Err(reason!("the new root has no init that can be started: {init}: {why}"));
+        }
+        if first.is_empty() {
+            first = reason!("{init}: {why}");
+        }
+    }
+    Err(reason!("the new root has no init that can be started: {first}; nor /etc/init, /bin/init, /bin/sh"))
 }
 
 /// Checks that the root at `root` has modules for the kernel that runs. A kernel that has loaded none needs none.
 pub fn check_modules(root: &str) -> Result<(), Reason> {
     let mut loaded = [0; 64];
     // A list that does not fit is not empty.
-    if matches!(file::read("/proc/modules", &mut loaded), Ok(&[]) | Err(sys::Errno::NOENT)) {
+    if matches!(file::read("/proc/modules", &mut loaded), Ok(&[]) | Err(Errno::NOENT)) {
         return Ok(());
     }
     let release = sys::process::kernel_release::<64>();
@@ -63,42 +80,57 @@ pub fn check_modules(root: &str) -> Result<(), Reason> {
 /// end up elsewhere.
 pub fn check_directory(root: &str, path: &str) -> Result<(), Reason> {
     let inside = path.trim_start_matches('/');
-    let found = file::open_directory(root)
-        .and_then(|root| file::open_beneath(root.as_fd(), inside, Links::Refuse))
-        .and_then(|found| file::status(found.as_fd()));
-    match found {
-        Ok(status) if status.kind == Kind::Directory => Ok(()),
-        Ok(_) => Err(reason!("cannot mount on {path} in the new root: it is not a directory")),
-        Err(sys::Errno::LOOP) => Err(reason!("cannot mount on {path} in the new root: a symbolic link leads to it")),
-        Err(sys::Errno::NOENT) => Err(reason!("cannot mount on {path}: the new root has no such directory")),
+    match file::open_directory(root).and_then(|root| file::open_directory_beneath(root.as_fd(), inside)) {
+        Ok(_) => Ok(()),
+        Err(Errno::NOTDIR) => Err(reason!("cannot mount on {path} in the new root: it is not a directory")),
+        Err(Errno::LOOP) => Err(reason!("cannot mount on {path} in the new root: a symbolic link leads to it")),
+        Err(Errno::NOENT) => Err(reason!("cannot mount on {path}: the new root has no such directory")),
         Err(errno) => Err(reason!("cannot mount on {path} in the new root: {}", Explained(errno))),
     }
 }
 
+/// Why something is no program that can be started.
+struct Unfit {
+    why: Reason,
+    /// Whether it is known to be none: it may be one that cannot be read.
+    is_certain: bool,
+}
+
+impl From<Reason> for Unfit {
+    fn from(why: Reason) -> Self {
+        Self { why, is_certain: true }
+    }
+}
+
 /// The path, if it is a program that can be started.
-fn executable(root: BorrowedFd<'_>, path: &str) -> Result<Path, Reason> {
+fn executable(root: BorrowedFd<'_>, path: &str) -> Result<Path, Unfit> {
     match kind_of(root, path) {
         Ok((Kind::File, mode)) if mode & EXECUTABLE != 0 => can_be_opened(root, path).map(|()| text::path(path)),
-        Ok((Kind::File, mode)) => Err(reason!("it is not executable (mode {mode:04o})")),
-        Ok(_) => Err(reason!("it is not a regular file")),
-        Err(errno) => match link_of(root, path) {
-            Some(link) => {
-                Err(reason!("it is a link to {link}, which leads nowhere in the new root: {}", Explained(errno)))
+        Ok((Kind::File, mode)) => Err(reason!("it is not executable (mode {mode:04o})").into()),
+        Ok(_) => Err(reason!("it is not a regular file").into()),
+        Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::ACCESS)) => {
+            Err(match link_of(root, path) {
+                Some(link) => {
+                    reason!("it is a link to {link}, which leads nowhere in the new root: {}", Explained(errno))
+                }
+                None => reason!("{}", Explained(errno)),
             }
-            None => Err(reason!("{}", Explained(errno))),
-        },
+            .into())
+        }
+        Err(errno) => Err(Unfit { why: reason!("{}", Explained(errno)), is_certain: false }),
     }
 }
 
 /// Opens a file. A composefs verifies that it is the one that the image means when it is opened, and not before.
-fn can_be_opened(root: BorrowedFd<'_>, path: &str) -> Result<(), Reason> {
+fn can_be_opened(root: BorrowedFd<'_>, path: &str) -> Result<(), Unfit> {
     let found = file::open_beneath(root, path, Links::FollowInside);
     let opened = found.and_then(|found| file::open(&file::descriptor_path(found.as_fd()), Access::Read));
-    opened.map(|_| ()).map_err(|errno| reason!("it cannot be opened: {}", Explained(errno)))
+    let unreadable = |errno| Unfit { why: reason!("it cannot be opened: {}", Explained(errno)), is_certain: false };
+    opened.map(drop).map_err(unreadable)
 }
 
 /// What is at `path` in the root, links followed but never out of it.
-fn kind_of(root: BorrowedFd<'_>, path: &str) -> Result<(Kind, u32), sys::Errno> {
+fn kind_of(root: BorrowedFd<'_>, path: &str) -> Result<(Kind, u32), Errno> {
     let found = file::open_beneath(root, path, Links::FollowInside)?;
     file::status(found.as_fd()).map(|status| (status.kind, status.mode))
 }

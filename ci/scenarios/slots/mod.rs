@@ -7,6 +7,7 @@ pub(crate) mod exhausted;
 pub(crate) mod fallback;
 pub(crate) mod hang;
 pub(crate) mod judge;
+pub(crate) mod sectors;
 pub(crate) mod table;
 pub(crate) mod tries;
 pub(crate) mod update;

@@ -2,6 +2,7 @@
 
 pub mod cuts;
 pub mod machine;
+pub mod sectors;
 
 use std::path::{Path, PathBuf};
 

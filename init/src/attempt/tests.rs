@@ -54,7 +54,9 @@ impl Boot<'_> for Machine {
 
     fn looking(&mut self, _: &Plan<'_>, _: u8) {}
 
-    fn looked(&mut self, _: u8) {}
+    fn looked(&mut self, _: u8) -> Result<(), Reason> {
+        Ok(())
+    }
 
     fn sysroot(&self, _: u8) -> Option<&dyn Tree> {
         None

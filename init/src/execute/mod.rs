@@ -30,7 +30,7 @@ pub trait System {
     fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason>;
     /// Does what needs no undoing: directories, links and records.
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason>;
-    /// Removes a file or link that a plan made.
+    /// Removes a file or link that a plan made; one that is not there is fine.
     fn remove(&mut self, path: &str) -> Result<(), Reason>;
     /// Checks that nothing is left of what plans make: neither a mount nor a device.
     fn check_undone(&mut self) -> Result<(), Reason>;
@@ -93,8 +93,8 @@ pub fn carry_out(steps: &[Step<'_>], system: &mut dyn System) -> Result<Option<P
     for (number, step) in steps.iter().enumerate() {
         log::debug!("step {}: {step}", number + 1);
         if let Err(reason) = perform(&step.action, system, &mut init) {
-            undo(steps.get(..number).unwrap_or_default(), system);
-            let leftover = system.check_undone().err();
+            let undone = undo(steps.get(..number).unwrap_or_default(), system);
+            let leftover = system.check_undone().and(undone).err();
             return Err(Failed { step: number, scope: step.scope, reason, leftover });
         }
     }
@@ -103,7 +103,8 @@ pub fn carry_out(steps: &[Step<'_>], system: &mut dyn System) -> Result<Option<P
 
 /// Undoes all of a plan that was carried out.
 pub fn dismantle(root: &NewRoot<'_, '_>, system: &mut dyn System) {
-    undo(&root.plan.steps, system);
+    // What fails here is logged, and nothing depends on it.
+    let _ = undo(&root.plan.steps, system);
 }
 
 fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>) -> Result<(), Reason> {
@@ -128,8 +129,9 @@ fn perform(action: &Action<'_>, system: &mut dyn System, init: &mut Option<Path>
 }
 
 /// Undoes `steps`, the last one first. What cannot be undone is said, and the rest goes on: a mount that is left behind
-/// keeps its device, and both are named.
-fn undo(steps: &[Step<'_>], system: &mut dyn System) {
+/// keeps its device, and both are named. The first of them is the error.
+pub(crate) fn undo(steps: &[Step<'_>], system: &mut dyn System) -> Result<(), Reason> {
+    let mut undone = Ok(());
     for step in steps.iter().rev() {
         let result = match &step.action {
             Action::AttachLoop(file) if SYSROOTS => system.detach_loop(file.name),
@@ -149,8 +151,10 @@ fn undo(steps: &[Step<'_>], system: &mut dyn System) {
         };
         if let Err(reason) = result {
             log::error!("cannot undo \"{step}\": {reason}");
+            undone = undone.and(Err(reason));
         }
     }
+    undone
 }
 
 #[cfg(test)]

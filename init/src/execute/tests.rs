@@ -11,6 +11,8 @@ use deployment::{FilesystemKind, Name};
 use super::*;
 use crate::plan::{LoopFile, Plan, StateChoice, TypeName, With};
 
+mod every_step;
+
 /// A kernel that writes down what it is asked for, and refuses one request.
 #[derive(Default)]
 struct Recorder {

@@ -7,7 +7,7 @@ mod recipe;
 mod select;
 mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timeout;
 
 use boot_config::Config;

@@ -5,7 +5,7 @@ use core::fmt;
 use deployment::candidates::recipe::{Extent, MAX_ROOM};
 use deployment::candidates::sysroot::kind_of;
 use deployment::candidates::{Base, Look, Part, Place, Recipe, Refused, TreeSource, Trust};
-use deployment::tree::Below;
+use deployment::tree::{Below, Watched};
 use heapless::Vec;
 use overlay::layers::{UPPER, WORK};
 use overlay::mount_options::MountFlags;
@@ -36,11 +36,14 @@ pub(super) fn root(
 ) -> Result<Provided, Reason> {
     let kind = kind_of(builder.candidate).ok_or_else(|| reason!("its kind is unknown to this version"))?;
     let mut parts = Parts { builder, source, root, memory: None, provided: Provided::new(), room: None, refusal: None };
-    let tree = Below { tree: look.tree, directory: &source.directory };
-    match (kind.root)(source, &Look { tree: &tree, ..*look }, &mut parts) {
-        Ok(()) => Ok(parts.provided),
-        Err(Refused) => Err(parts.refusal.unwrap_or_default()),
+    let watched = Watched::new(look.tree);
+    let tree = Below { tree: &watched, directory: &source.directory };
+    let made = (kind.root)(source, &Look { tree: &tree, ..*look }, &mut parts);
+    // What could not be read may be a part of it, or tell why there is none.
+    if let Some(failure) = watched.into_failure() {
+        return Err(reason!("cannot read /dev/{}: {failure}", source.device));
     }
+    made.map(|()| parts.provided).map_err(|Refused| parts.refusal.unwrap_or_default())
 }
 
 /// Makes parts steps.

@@ -213,6 +213,10 @@ fn state<'a>(config: &Config<'a>, facts: &Facts, root_disk: Option<&str>) -> Res
             let options = config.state.and_then(|state| state.options);
             StateChoice::Device { name, kind, options }
         }
+        // What is on it may be a filesystem for all that is known.
+        Err(_) if let Some(why) = facts.device(&name).and_then(|device| device.read_error) => {
+            StateChoice::Unusable(reason!("cannot read the state device /dev/{name}: {why}"))
+        }
         Err(reason) => StateChoice::Unusable(reason),
     })
 }

@@ -92,33 +92,50 @@ fn whole_disk(name: &str) -> BlockDevice {
     }
 }
 
+/// A machine of the golden set that has something to plan.
+pub(crate) struct Golden<'g, 'a> {
+    pub(crate) config: &'g Config<'a>,
+    /// Where the candidates lie in a filesystem, what can be seen of it.
+    pub(crate) look: Option<&'g Look<'g>>,
+    pub(crate) selection: &'g Selection<'a>,
+}
+
+/// What is done with each machine of the golden set.
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Golden<'_, '_>);
+
+/// Visits all machines for which there are golden plans.
+pub(crate) fn golden_set(visit: Visit<'_>) {
+    all(visit);
+    with_layers_in_memory(visit);
+    btrfs::all(visit);
+    composefs::all(visit);
+    image::all(visit);
+    ostree::all(visit);
+}
+
+/// Visits the machine with these partitions, where nothing is wrong with it or lacking.
+fn set_up(rows: &[Row], cmdline: &str, visit: Visit<'_>) -> Result<(), String> {
+    let config = Config::parse(Sources { cmdline, ..Sources::default() }).map_err(|error| format!("error: {error}"))?;
+    let selection = select(&config, &machine(rows)).map_err(|error| format!("error: {error}"))?;
+    if let Some(missing) = selection.missing() {
+        return Err(format!("waits for {missing}"));
+    }
+    visit(&Golden { config: &config, look: None, selection: &selection });
+    Ok(())
+}
+
 /// Everything that the boot would do, or why it would not.
 fn explain_on(rows: &[Row], cmdline: &str) -> String {
-    let config = match Config::parse(Sources { cmdline, ..Sources::default() }) {
-        Ok(config) => config,
-        Err(error) => return format!("error: {error}"),
-    };
-    let selection = match select(&config, &machine(rows)) {
-        Ok(selection) => selection,
-        Err(error) => return format!("error: {error}"),
-    };
-    if let Some(missing) = selection.missing() {
-        return format!("waits for {missing}");
+    let mut text = String::new();
+    match set_up(rows, cmdline, &mut |golden| text = planned(golden)) {
+        Ok(()) => text,
+        Err(why) => why,
     }
-    planned(&config, &selection, &selection.state)
 }
 
-fn planned<'a>(config: &Config<'a>, selection: &Selection<'a>, state: &StateChoice<'a>) -> String {
-    planned_in(None, config, selection, state)
-}
-
-fn planned_in<'a>(
-    look: Option<&Look<'_>>,
-    config: &Config<'a>,
-    selection: &Selection<'a>,
-    state: &StateChoice<'a>,
-) -> String {
-    let with = With { look, state, devices: &selection.devices, fallback: false };
+/// The plans for all candidates.
+fn planned(&Golden { config, look, selection }: &Golden<'_, '_>) -> String {
+    let with = With { look, state: &selection.state, devices: &selection.devices, fallback: false };
     let steps = |candidate: &deployment::Candidate| {
         let mut plan = Plan::new();
         if let Err(error) = plan.make(config, candidate, &with) {
@@ -146,6 +163,13 @@ macro_rules! golden {
                 });
             }
         )*
+
+        fn all(visit: Visit<'_>) {
+            for cmdline in [$($cmdline.to_string()),*] {
+                // Those that wait or are refused have nothing to plan.
+                let _ = set_up(&DISK, &cmdline, visit);
+            }
+        }
     };
 }
 
@@ -187,9 +211,16 @@ fn two_disks_with_the_same_partitions_are_refused_and_both_named() {
 
 #[test]
 fn a_degraded_boot_keeps_the_layers_in_memory() {
+    let mut text = String::new();
+    with_layers_in_memory(&mut |golden| text = planned(golden));
+    insta::assert_snapshot!(text);
+}
+
+fn with_layers_in_memory(visit: Visit<'_>) {
     let config = Config::parse(Sources { cmdline: ROOT, ..Sources::default() }).unwrap();
-    let selection = select(&config, &machine(&DISK)).unwrap();
-    insta::assert_snapshot!(planned(&config, &selection, &StateChoice::Memory));
+    let mut selection = select(&config, &machine(&DISK)).unwrap();
+    selection.state = StateChoice::Memory;
+    visit(&Golden { config: &config, look: None, selection: &selection });
 }
 
 #[test]
@@ -203,4 +234,23 @@ fn a_disk_with_a_damaged_table_says_so_where_its_partitions_are_missed() {
     facts.insert(BlockDevice { table: PartitionTable::GptFromBackup, ..whole_disk("vda") }).unwrap();
     facts.insert(BlockDevice { table: PartitionTable::GptDamaged, ..whole_disk("vdb") }).unwrap();
     insta::assert_snapshot!(super::out_of_time("PARTUUID=x", 30, None, &facts));
+}
+
+#[test]
+fn a_device_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let mut facts = machine(&DISK);
+    let read_error = Some(deployment::read::ReadError::Device(5));
+    facts.remove(&Name::try_from("vda").unwrap());
+    for row in DISK {
+        let found = partition(row);
+        let unread = BlockDevice { filesystem: None, read_error, ..found.clone() };
+        facts.insert(if row.1 == 3 { unread } else { found }).unwrap();
+    }
+    facts.insert(BlockDevice { read_error, ..whole_disk("vda") }).unwrap();
+    let config = Config::parse(Sources { cmdline: ROOT, ..Sources::default() }).unwrap();
+    let selection = select(&config, &facts).unwrap();
+    let why = "cannot read the state device /dev/vda3: input/output error (errno 5)";
+    assert!(matches!(&selection.state, StateChoice::Unusable(reason) if &**reason == why), "{:?}", selection.state);
+    let why = super::out_of_time("PARTUUID=x", 30, None, &facts);
+    assert!(why.contains(" vda (it cannot be read: input/output error (errno 5))"), "{}", &*why);
 }

@@ -38,6 +38,9 @@ impl fmt::Display for Listing<'_> {
                 PartitionTable::GptDamaged => f.write_str(" (both its partition tables are damaged)")?,
                 PartitionTable::None | PartitionTable::Gpt | PartitionTable::Mbr => {}
             }
+            if let Some(why) = device.read_error {
+                write!(f, " (it cannot be read: {why})")?;
+            }
             let partition = device.partition.as_ref();
             match (partition.map(|partition| partition.label.as_str()), &device.filesystem) {
                 (Some(label), _) if !label.is_empty() => write!(f, " ({label})")?,

@@ -178,11 +178,19 @@ pub fn set_mode(path: &str, mode: u32) -> Result<(), Errno> {
     rustix::fs::chmodat(CWD, c(path, &mut Room::new())?, Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
-/// Whether something is at `path` (symbolic links followed).
+/// Whether something is at `path` (symbolic links followed). `false` where that is not known.
 pub fn exists(path: &str) -> bool {
-    c(path, &mut Room::new())
-        .and_then(|path| rustix::fs::accessat(CWD, path, rustix::fs::Access::EXISTS, AtFlags::empty()))
-        .is_ok()
+    is_there(path) == Ok(true)
+}
+
+/// Whether something is at `path` (symbolic links followed), where that can be told.
+pub fn is_there(path: &str) -> Result<bool, Errno> {
+    let access = |path| rustix::fs::accessat(CWD, path, rustix::fs::Access::EXISTS, AtFlags::empty());
+    match c(path, &mut Room::new()).and_then(access) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Makes a directory with `mode`. One that exists is fine; anything else at `path` is an error (`ENOTDIR`).
@@ -323,5 +331,8 @@ mod tests {
         assert_eq!(make_directory(&path, 0o755), Ok(()));
         fs::write(scratch.at("f"), "").unwrap();
         assert_eq!(make_directory(&scratch.at("f"), 0o755), Err(Errno::NOTDIR));
+        assert_eq!([is_there(&path), is_there(&scratch.at("f/x"))], [Ok(true), Ok(false)]);
+        std::os::unix::fs::symlink("loop", scratch.at("loop")).unwrap();
+        assert_eq!(is_there(&scratch.at("loop")), Err(Errno::LOOP));
     }
 }

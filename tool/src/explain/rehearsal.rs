@@ -103,7 +103,7 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         self.explanation.looks.push(Look { number, device, filesystem, seen: false, steps });
     }
 
-    fn looked(&mut self, number: u8) {
+    fn looked(&mut self, number: u8) -> Result<(), Reason> {
         if let Some(inside) = &self.inside {
             let place = inside.path(&init::plan::sysroot(number));
             self.sysroots.open(number.into(), &place.to_string_lossy());
@@ -112,6 +112,7 @@ impl<'a> Boot<'a> for Rehearsal<'_> {
         if let Some(look) = self.explanation.looks.last_mut() {
             look.seen = seen;
         }
+        Ok(())
     }
 
     fn sysroot(&self, number: u8) -> Option<&dyn Tree> {

@@ -76,12 +76,8 @@ const DISK: [Row; 2] = [
     ("vda", 2, PartitionType::Var, "22222222-0000-0000-0000-000000000000", "var", FilesystemKind::Ext4),
 ];
 
-fn explain_in(tree: &Directories, cmdline: &str) -> String {
-    look_into(&DISK, tree, cmdline)
-}
-
 /// The plan that looks into the first filesystem of a disk, and those of what is found there.
-pub(super) fn look_into(disk: &[Row], tree: &dyn Tree, cmdline: &str) -> String {
+pub(super) fn look_into(disk: &[Row], tree: &dyn Tree, cmdline: &str, visit: Visit<'_>) -> String {
     let config = Config::parse(Sources { cmdline, ..Sources::default() }).unwrap();
     let mut selection = select(&config, &machine(disk)).unwrap();
     assert_eq!(selection.missing(), None);
@@ -96,7 +92,13 @@ pub(super) fn look_into(disk: &[Row], tree: &dyn Tree, cmdline: &str) -> String 
         let _ = writeln!(text, "passed over {what}: {why}");
     });
     selection.candidates = found;
-    text + "\n" + &planned_in(Some(&look), &config, &selection, &selection.state)
+    let golden = Golden { config: &config, look: Some(&look), selection: &selection };
+    visit(&golden);
+    text + "\n" + &planned(&golden)
+}
+
+fn with_words(words: &str) -> String {
+    format!("surefoot.verity=optional {words}")
 }
 
 macro_rules! golden {
@@ -104,12 +106,16 @@ macro_rules! golden {
         $(
             #[test]
             fn $name() {
-                let cmdline = format!("surefoot.verity=optional {}", $cmdline);
+                let cmdline = with_words($cmdline);
                 insta::with_settings!({ description => cmdline.clone(), omit_expression => true }, {
-                    insta::assert_snapshot!(explain_in(&$tree, &cmdline));
+                    insta::assert_snapshot!(look_into(&DISK, &$tree, &cmdline, &mut |_| ()));
                 });
             }
         )*
+
+        pub(super) fn all(visit: Visit<'_>) {
+            $(look_into(&DISK, &$tree, &with_words($cmdline), visit);)*
+        }
     };
 }
 

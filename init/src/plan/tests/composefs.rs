@@ -75,7 +75,7 @@ fn write(top: &Path, settings: &str) {
     fs::write(top.join(settings_folder).join("setup-root-conf.toml"), settings).unwrap();
 }
 
-fn explain(cmdline: &str, settings: &str) -> String {
+fn explain(cmdline: &str, settings: &str, visit: Visit<'_>) -> String {
     let scratch = tempfile::tempdir().unwrap();
     write(scratch.path(), settings);
     let open = |name| MountedTree::open(scratch.path().join(name).to_str().unwrap()).unwrap();
@@ -89,9 +89,9 @@ fn explain(cmdline: &str, settings: &str) -> String {
     let mut found = Candidates::new();
     candidates::look_into(&look, 0, &LedgerFile::default(), &mut found, &mut |what, why| panic!("{what}: {why}"));
     selection.candidates = found;
-    planned_in(Some(&look), &config, &selection, &selection.state)
-        .replace(DIGEST, "DIGEST")
-        .replace(&DIGEST[2..], "REST")
+    let golden = Golden { config: &config, look: Some(&look), selection: &selection };
+    visit(&golden);
+    planned(&golden).replace(DIGEST, "DIGEST").replace(&DIGEST[2..], "REST")
 }
 
 macro_rules! golden {
@@ -100,10 +100,14 @@ macro_rules! golden {
             #[test]
             fn $name() {
                 insta::with_settings!({ description => format!("{}{}", $cmdline, $settings), omit_expression => true }, {
-                    insta::assert_snapshot!(explain($cmdline, $settings));
+                    insta::assert_snapshot!(explain($cmdline, $settings, &mut |_| ()));
                 });
             }
         )*
+
+        pub(super) fn all(visit: Visit<'_>) {
+            $(explain($cmdline, $settings, visit);)*
+        }
     };
 }
 

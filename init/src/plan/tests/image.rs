@@ -33,21 +33,23 @@ fn hash_tree() -> Vec<u8> {
 }
 
 /// The plans for what is found in a filesystem with these files.
-fn explain(name: &str, files: &[(&str, &[u8])], cmdline: &str) -> String {
-    let top = std::env::temp_dir().join(format!("surefoot-plan-{name}-{}", std::process::id()));
+fn explain(files: &[(&str, &[u8])], cmdline: &str, visit: Visit<'_>) -> String {
+    let top = tempfile::tempdir().unwrap();
     for (path, content) in files {
-        let path = top.join(path);
+        let path = top.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
-    let tree = MountedTree::open(top.to_str().unwrap()).unwrap();
-    let text = look_into(&DISK, &tree, cmdline);
-    fs::remove_dir_all(top).unwrap();
-    text
+    let tree = MountedTree::open(top.path().to_str().unwrap()).unwrap();
+    look_into(&DISK, &tree, cmdline, visit)
 }
 
-#[test]
-fn images_with_their_hash_trees() {
+pub(super) fn all(visit: Visit<'_>) {
+    with_hash_trees(visit);
+    unverified(visit);
+}
+
+fn with_hash_trees(visit: Visit<'_>) -> String {
     let appended = [filesystem(), hash_tree()].concat();
     let files: [(&str, &[u8]); 5] = [
         ("images/os.v/os_1.raw", &filesystem()),
@@ -56,12 +58,21 @@ fn images_with_their_hash_trees() {
         ("images/os.v/os_2+3-0.raw", &appended),
         ("images/os.v/os_2.roothash", HASH.as_bytes()),
     ];
-    insta::assert_snapshot!(explain("images", &files, &format!("surefoot.deployment=auto surefoot.roothash={HASH}")));
+    explain(&files, &format!("surefoot.deployment=auto surefoot.roothash={HASH}"), visit)
+}
+
+fn unverified(visit: Visit<'_>) -> String {
+    let files: [(&str, &[u8]); 1] = [("os.raw", &filesystem())];
+    let cmdline = "surefoot.deployment=image:os.raw surefoot.verity=optional surefoot.etc=tmpfs";
+    explain(&files, cmdline, visit)
+}
+
+#[test]
+fn images_with_their_hash_trees() {
+    insta::assert_snapshot!(with_hash_trees(&mut |_| ()));
 }
 
 #[test]
 fn an_image_that_nothing_verifies() {
-    let files: [(&str, &[u8]); 1] = [("os.raw", &filesystem())];
-    let cmdline = "surefoot.deployment=image:os.raw surefoot.verity=optional surefoot.etc=tmpfs";
-    insta::assert_snapshot!(explain("plain", &files, cmdline));
+    insta::assert_snapshot!(unverified(&mut |_| ()));
 }

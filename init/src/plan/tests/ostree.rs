@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use deployment::candidates::{self, Look};
 use deployment::ledger::file::LedgerFile;
@@ -13,23 +13,6 @@ use crate::mounted_tree::MountedTree;
 
 const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const KERNEL: &str = "1111111111111111111111111111111111111111111111111111111111111111";
-
-/// A directory that is gone when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("surefoot-plan-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Puts a sysroot with one deployment, which has an image, into a directory.
 fn sysroot(top: &Path) {
@@ -49,9 +32,9 @@ fn sysroot(top: &Path) {
 
 /// Everything that the boot would do with this `prepare-root.conf` in the initramfs. The sysroot is an ext4 or, where
 /// `subvolume` is not empty, that of a btrfs.
-fn explain_ostree(name: &str, subvolume: &str, cmdline: &str, conf: &str) -> String {
-    let folder = Folder::new(name);
-    let (top, initramfs) = (folder.0.join("sysroot"), folder.0.join("initramfs"));
+fn explain_ostree(subvolume: &str, cmdline: &str, conf: &str, visit: Visit<'_>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let (top, initramfs) = (folder.path().join("sysroot"), folder.path().join("initramfs"));
     sysroot(&top.join(subvolume));
     fs::create_dir_all(initramfs.join("etc/ostree")).unwrap();
     fs::write(initramfs.join("etc/ostree/prepare-root.conf"), conf).unwrap();
@@ -66,7 +49,13 @@ fn explain_ostree(name: &str, subvolume: &str, cmdline: &str, conf: &str) -> Str
     let look = Look { config: &config, tree: &tree, initramfs: &initramfs, device: &device };
     let ledger = LedgerFile::default();
     candidates::look_into(&look, 0, &ledger, &mut selection.candidates, &mut |what, why| panic!("{what}: {why}"));
-    planned_in(Some(&look), &config, &selection, &selection.state)
+    let golden = Golden { config: &config, look: Some(&look), selection: &selection };
+    visit(&golden);
+    planned(&golden)
+}
+
+fn with_words(words: &str) -> String {
+    format!("surefoot.verity=optional {words}")
 }
 
 macro_rules! golden_ostree {
@@ -74,12 +63,16 @@ macro_rules! golden_ostree {
         $(
             #[test]
             fn $name() {
-                let cmdline = format!("surefoot.verity=optional {}", $cmdline);
+                let cmdline = with_words(&$cmdline);
                 insta::with_settings!({ description => cmdline.clone(), omit_expression => true }, {
-                    insta::assert_snapshot!(explain_ostree(stringify!($name), $subvolume, &cmdline, $conf));
+                    insta::assert_snapshot!(explain_ostree($subvolume, &cmdline, $conf, &mut |_| ()));
                 });
             }
         )*
+
+        pub(super) fn all(visit: Visit<'_>) {
+            $(explain_ostree($subvolume, &with_words(&$cmdline), $conf, visit);)*
+        }
     };
 }
 
