@@ -11,12 +11,11 @@
 
 use core::fmt;
 
-/// What is wrong with a file of words that does not [close its quotes](closes_quotes).
-pub const UNCLOSED: &str = "a quote is not closed: it would take in the words of the next file";
-
-/// Whether every quote of a text is closed in it, so that words may follow it.
-pub fn closes_quotes(text: &str) -> bool {
-    text.bytes().filter(|byte| *byte == b'"').count().is_multiple_of(2)
+/// What parts a file of words from the next one. A quote that is not closed would take in the words there: it ends with its
+/// file.
+pub fn end_of(text: &str) -> &'static str {
+    let is_open = text.bytes().fold(false, |open, byte| open ^ (byte == b'"'));
+    if is_open { "\"\n" } else { "\n" }
 }
 
 /// One word of a command line.

@@ -105,18 +105,20 @@ impl Table {
     /// partition there.
     pub fn partition(&self, reader: &dyn ReadAt, number: u32, start: u64) -> Result<Option<Partition>, ReadError> {
         let mut wanted = None;
-        if let Self::Gpt(gpt) = self {
+        match self {
+            Self::None | Self::DamagedGpt(_) => {}
             // The shortest way: one entry, not all of them.
-            wanted = gpt.entry(reader, number)?.map(|entry| {
-                let (start, _) = gpt.range(&entry);
-                Partition::from_gpt(entry, start)
-            });
-        } else {
-            self.partitions(reader, &mut |partition, _| {
+            Self::Gpt(gpt) => {
+                wanted = gpt.entry(reader, number)?.map(|entry| {
+                    let (start, _) = gpt.range(&entry);
+                    Partition::from_gpt(entry, start)
+                });
+            }
+            Self::Mbr(mbr) => mbr.partitions(reader, &mut |partition| {
                 if partition.number == number {
-                    wanted = Some(partition);
+                    wanted = Some(Partition::from_mbr(mbr, &partition));
                 }
-            })?;
+            })?,
         }
         Ok(wanted.filter(|partition| partition.start == start))
     }

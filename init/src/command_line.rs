@@ -1,7 +1,7 @@
 //! The three sources of words, read into memory.
 
 use boot_config::Sources;
-use boot_config::cmdline::{UNCLOSED, closes_quotes};
+use boot_config::cmdline::end_of;
 use heapless::string::StringView;
 use heapless::{String, Vec};
 use sys::Errno;
@@ -50,12 +50,8 @@ impl Texts {
         append("/proc/cmdline", &mut self.cmdline)?;
         append("/proc/bootconfig", &mut self.bootconfig)?;
         for name in &drop_in_names()? {
-            let (path, start) = (below(DROP_IN_DIRECTORY, name), self.drop_ins.len());
-            append(&path, &mut self.drop_ins)?;
-            if !closes_quotes(self.drop_ins.get(start..).unwrap_or_default()) {
-                return Err(reason!("cannot read the command line: {path}: {UNCLOSED}"));
-            }
-            self.drop_ins.push('\n').map_err(|_| too_long(DROP_IN_DIRECTORY))?;
+            append(&below(DROP_IN_DIRECTORY, name), &mut self.drop_ins)?;
+            self.drop_ins.push_str(end_of(&self.drop_ins)).map_err(|_| too_long(DROP_IN_DIRECTORY))?;
         }
         if self.cmdline.trim_end().len() >= KERNEL_LIMIT {
             log::warn!(

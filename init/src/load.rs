@@ -112,7 +112,7 @@ impl Tree {
                 continue;
             }
             let Some(module) = index.find(name) else { continue };
-            if folder.is_some_and(|folder| !module.path.split('/').any(|name| name == folder)) {
+            if folder.is_some() && module.path.rsplit('/').nth(1) != folder {
                 continue;
             }
             if let Err(reason) = self.load_with_dependencies(&module, config, MAX_SOFT_DEPTH) {

@@ -97,10 +97,16 @@ fn bind(directory: &str, target: &str, attributes: Attributes) -> Result<(), Rea
 pub fn open_directory(directory: &str) -> Result<OwnedFd, Reason> {
     let found = file::open_directory("/")
         .and_then(|root| file::open_directory_beneath(root.as_fd(), directory.trim_start_matches('/')));
-    found.map_err(|errno| match errno {
-        Errno::LOOP => reason!("{directory}: a symbolic link leads to it, and none is followed here"),
-        errno => reason!("{directory}: {}", Explained(errno)),
-    })
+    found.map_err(|errno| unopened(directory, errno))
+}
+
+/// Why something was not opened to which no symbolic link may lead.
+#[inline(never)]
+pub fn unopened(path: &str, errno: Errno) -> Reason {
+    match errno {
+        Errno::LOOP => reason!("{path}: a symbolic link leads to it, and none is followed here"),
+        errno => reason!("{path}: {}", Explained(errno)),
+    }
 }
 
 /// Checks that no symbolic link leads to a directory.
@@ -112,10 +118,7 @@ pub fn check_source(directory: &str) -> Result<(), Reason> {
 pub fn open_file(path: &str) -> Result<OwnedFd, Reason> {
     let found =
         file::open_directory("/").and_then(|root| file::open_file_beneath(root.as_fd(), path.trim_start_matches('/')));
-    found.map_err(|errno| match errno {
-        Errno::LOOP => reason!("{path}: a symbolic link leads to it, and none is followed here"),
-        errno => reason!("{path}: {}", Explained(errno)),
-    })
+    found.map_err(|errno| unopened(path, errno))
 }
 
 /// Checks that nothing is mounted any more where plans mount.

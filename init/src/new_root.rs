@@ -4,6 +4,7 @@ use sys::Errno;
 use sys::errno::Explained;
 use sys::file::{self, Access, AsFd, BorrowedFd, Kind, Links};
 
+use crate::mounting::unopened;
 use crate::text::{self, Path, Reason};
 use crate::{path, reason};
 
@@ -12,19 +13,18 @@ const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
 /// Where os-release(5) may be.
 const OS_RELEASES: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
 /// Mount points that the hand-over needs. A link there would be followed from the initramfs, not from the new root.
-const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "sys", "run"];
+const MOUNT_POINTS: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];
 /// Any permission to execute.
 const EXECUTABLE: u32 = 0o111;
 
 /// Checks the root that lies at `root`, following links as the running system will, and gives the init to start.
 pub fn check(root: &str, init: Option<&str>) -> Result<Path, Reason> {
+    for directory in MOUNT_POINTS {
+        check_directory(root, directory)?;
+    }
     let root =
         file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))?;
     let root = root.as_fd();
-    for directory in MOUNT_POINTS {
-        file::open_directory_beneath(root, directory)
-            .map_err(|errno| reason!("the new root has no directory /{directory}: {}", Explained(errno)))?;
-    }
     if !OS_RELEASES.iter().any(|path| matches!(kind_of(root, path), Ok((Kind::File, _)))) {
         return Err(reason!(
             "the new root is no operating system: it has neither {} nor {} (os-release(5))",
@@ -42,20 +42,21 @@ pub fn check(root: &str, init: Option<&str>) -> Result<Path, Reason> {
 /// The first of [`INITS`] that can be started. One that may be there and cannot be read ends the search: what comes after it
 /// is not what was meant.
 fn find(root: BorrowedFd<'_>) -> Result<Path, Reason> {
-    let mut first = Reason::new();
+    let (mut first, mut others) = (Reason::new(), "; nor /etc/init, /bin/init, /bin/sh");
     for init in INITS {
         let Unfit { why, is_certain } = match executable(root, init) {
             Ok(path) => return Ok(path),
             Err(unfit) => unfit,
         };
-        if !is_certain {
-            return Err(reason!("the new root has no init that can be started: {init}: {why}"));
-        }
-        if first.is_empty() {
+        if first.is_empty() || !is_certain {
             first = reason!("{init}: {why}");
         }
+        if !is_certain {
+            others = "";
+            break;
+        }
     }
-    Err(reason!("the new root has no init that can be started: {first}; nor /etc/init, /bin/init, /bin/sh"))
+    Err(reason!("the new root has no init that can be started: {first}{others}"))
 }
 
 /// Checks that the root at `root` has modules for the kernel that runs. A kernel that has loaded none needs none.
@@ -82,10 +83,8 @@ pub fn check_directory(root: &str, path: &str) -> Result<(), Reason> {
     let inside = path.trim_start_matches('/');
     match file::open_directory(root).and_then(|root| file::open_directory_beneath(root.as_fd(), inside)) {
         Ok(_) => Ok(()),
-        Err(Errno::NOTDIR) => Err(reason!("cannot mount on {path} in the new root: it is not a directory")),
-        Err(Errno::LOOP) => Err(reason!("cannot mount on {path} in the new root: a symbolic link leads to it")),
         Err(Errno::NOENT) => Err(reason!("cannot mount on {path}: the new root has no such directory")),
-        Err(errno) => Err(reason!("cannot mount on {path} in the new root: {}", Explained(errno))),
+        Err(errno) => Err(reason!("cannot mount in the new root on {}", unopened(path, errno))),
     }
 }
 

@@ -81,20 +81,22 @@ impl Gpt {
             Ok(header) => return Ok(table(header, last_lba, None)),
             Err(problem) => problem,
         };
-        if primary == HeaderProblem::EntriesChecksum {
-            let mut alternate = [0; 8];
-            let place = u64::from(sector_size).saturating_mul(PRIMARY_LBA).saturating_add(ALTERNATE_OFFSET);
-            let read = reader.read_exact_at(place, &mut alternate);
-            let alternate = u64::from_le_bytes(alternate);
-            let found = read.map_err(HeaderProblem::Unreadable);
-            if let Ok(header) = found.and_then(|()| Header::read(reader, sector_size, alternate, last_lba)) {
-                return Ok(table(header, alternate, Some(primary)));
+        // Where it cannot be read no header is found at its place.
+        let mut named = [0; 8];
+        let place = u64::from(sector_size).saturating_mul(PRIMARY_LBA).saturating_add(ALTERNATE_OFFSET);
+        let is_whole = primary == HeaderProblem::EntriesChecksum && reader.read_exact_at(place, &mut named).is_ok();
+        let places = [if is_whole { u64::from_le_bytes(named) } else { last_lba }, last_lba];
+        let mut backup = HeaderProblem::NoSignature;
+        for place in places {
+            match Header::read(reader, sector_size, place, last_lba) {
+                Ok(header) => return Ok(table(header, place, Some(primary))),
+                Err(problem) => backup = problem,
             }
         }
-        match Header::read(reader, sector_size, last_lba, last_lba) {
-            Ok(header) => Ok(table(header, last_lba, Some(primary))),
-            Err(backup) if !signed(primary) && !signed(backup) => Err(GptError::Absent),
-            Err(backup) => Err(GptError::Damaged { primary, backup }),
+        if signed(primary) || signed(backup) {
+            Err(GptError::Damaged { primary, backup })
+        } else {
+            Err(GptError::Absent)
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use boot_config::cmdline::{UNCLOSED, closes_quotes};
+use boot_config::cmdline::end_of;
 use boot_config::error::Cause;
 use boot_config::{Config, Sources};
 
@@ -23,8 +23,8 @@ pub(crate) fn pack(contents: &mut Contents, files: &[PathBuf]) -> Result<Vec<Str
         }
         let text = String::from_utf8(module_file::read(file)?)
             .map_err(|_| Error::bad("cannot pack configuration", file.display(), "it is not UTF-8 text"))?;
-        if !closes_quotes(&text) {
-            return Err(Error::bad("cannot pack configuration", file.display(), UNCLOSED));
+        if end_of(&text) != "\n" {
+            return Err(Error::bad("cannot pack configuration", file.display(), "a quote is opened, and not closed"));
         }
         contents.add_file(&format!("etc/cmdline.d/{name}"), text.clone())?;
         texts.insert(name, text + "\n");
