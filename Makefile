@@ -10,7 +10,7 @@ T := $(or $(CARGO_TARGET_DIR),target)
 PID1_CRATES := -p verity -p boot-config -p overlay -p deployment -p sys -p surefoot-init
 HOST_CRATES := -p verity -p surefoot -p surefoot-ci -p surefoot-fuzz -p surefoot-probe
 
-.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper fuzz faults boot size clean
+.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper fuzz faults sbom prove boot size clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -92,6 +92,12 @@ faults: build probe ## Have every system call fail with every error, and boot wi
 	cargo build --quiet -p surefoot-ci --bins
 	cargo run --quiet -p surefoot-ci --bin calls
 	cargo run --quiet -p surefoot-ci --bin faults
+
+sbom: ## List what PID 1 and the tool are made of (CycloneDX), in $(T)/sbom
+	ci/sbom
+
+# Some hours. Each part prints what it did, and fails where anything is lost.
+prove: faults tamper cuts soak fuzz sbom ## All of the long proofs, one after the other; docs/reliability.md has their figures
 
 boot: build ## Boot a real Debian with a verified root in QEMU (SCENARIO=rollback: and watch it survive an update)
 	cargo run --quiet -p surefoot-ci --bin boot -- $(SCENARIO)
