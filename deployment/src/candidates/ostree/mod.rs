@@ -80,7 +80,7 @@ fn find(look: &Look<'_>, finder: &mut Finder<'_>) {
         (Some(asked), None) => {
             let end = (0..=MAX_PLACE).rev().find(|end| asked.is_char_boundary(*end)).unwrap_or_default();
             let place = asked.get(..end).unwrap_or(asked);
-            let name = asked.strip_prefix('/').unwrap_or(asked);
+            let name = asked.strip_prefix('/').filter(|name| !name.is_empty()).unwrap_or(asked);
             finder.offer(&Offer { name: format_args!("{name}"), place, trust, counters: None, named: true });
         }
     }
