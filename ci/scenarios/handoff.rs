@@ -95,7 +95,7 @@ fn no_os_release(name: &str) -> Result<()> {
 
 fn no_mount_point(name: &str) -> Result<()> {
     let setup = Layout::new().tree(Tree::probe()?.without("proc")).prepare(name)?;
-    refused(&setup.boot("")?, "cannot mount on /proc: the new root has no such directory")
+    refused(&setup.boot("")?, "cannot mount in the new root on /proc: No such file or directory (ENOENT)")
 }
 
 /// What the harness calls a reboot is one.

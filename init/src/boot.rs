@@ -81,6 +81,7 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
     for module in modules_in_any_case(&config).iter().flatten() {
         // While disks are being found there is time for what every plan needs; the plan itself insists on it.
         let _ = tree.load(module, &config);
+        watchdog.keep_alive();
     }
     let (Some(facts), Some(plan)) = (FACTS.take(), PLAN.take()) else { return Err(reason!("the boot began twice")) };
     facts.loader_partition = efi::loader_partition();

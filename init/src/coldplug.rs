@@ -54,12 +54,13 @@ impl<'a> Hotplug<'a> {
     pub fn start(tree: &'a Tree, config: &'a Config<'a>, watchdog: &mut Watchdog) -> Result<Self, Reason> {
         let socket = Socket::open()
             .map_err(|errno| reason!("cannot listen for devices on a netlink socket: {}", Explained(errno)))?;
-        for module in &config.preloaded_modules {
-            tree.load(module, config)?;
-        }
         let hotplug = Self { socket, tree, config, lost: Cell::new(false) };
         if watchdog.is_lacking() {
             hotplug.coldplug(Some(WATCHDOGS), watchdog);
+        }
+        for module in &config.preloaded_modules {
+            tree.load(module, config)?;
+            watchdog.keep_alive();
         }
         hotplug.coldplug(None, watchdog);
         Ok(hotplug)
@@ -81,7 +82,7 @@ impl<S: Announcements> Hotplug<'_, S> {
         let mut buffer = [0; MAX_EVENT];
         for _ in 0..MAX_AT_ONCE {
             match self.socket.receive(&mut buffer) {
-                Ok(Received::Event(event)) => self.handle(&event, facts),
+                Ok(Received::Event(event)) => self.handle(&event, facts, watchdog),
                 Ok(Received::Lost) => {
                     log::warn!("the kernel announced more devices at once than could be queued; looking at all again");
                     self.lost.set(true);
@@ -99,15 +100,14 @@ impl<S: Announcements> Hotplug<'_, S> {
     }
 
     #[inline(never)]
-    fn handle(&self, event: &Event<'_>, facts: &mut Facts) {
+    fn handle(&self, event: &Event<'_>, facts: &mut Facts, watchdog: &mut Watchdog) {
         let is_new = event.field("ACTION") == Some("add");
         if let Some(alias) = event.field("MODALIAS").filter(|_| is_new) {
             self.tree.load_for_device(alias, self.config, None);
+            watchdog.keep_alive();
         }
-        if event.field("SUBSYSTEM") == Some("block")
-            && !is_new
-            && let Some((_, name)) = event.field("DEVPATH").and_then(|path| path.rsplit_once('/'))
-        {
+        // Of other devices nothing is known by that name.
+        if !is_new && let Some((_, name)) = event.field("DEVPATH").and_then(|path| path.rsplit_once('/')) {
             facts.remove(name);
         }
     }
@@ -176,7 +176,7 @@ mod tests {
     const ADDED: &str = "ACTION=add\nSUBSYSTEM=block\nDEVPATH=/devices/x/block/sda";
     const REMOVED: &str = "ACTION=remove\nSUBSYSTEM=block\nDEVPATH=/devices/x/block/sda";
     const CHANGED: &str = "ACTION=change\nSUBSYSTEM=block\nDEVPATH=/devices/x/block/sda";
-    const OTHER: &str = "ACTION=remove\nSUBSYSTEM=bdi\nDEVPATH=/devices/virtual/bdi/sda";
+    const OTHER: &str = "ACTION=remove\nSUBSYSTEM=bdi\nDEVPATH=/devices/virtual/bdi/8:0";
 
     /// What is still known of the disks `sda` and `sdb` after one look at these announcements, and after another one.
     fn known_after(script: &[&'static str]) -> [std::vec::Vec<std::string::String>; 2] {

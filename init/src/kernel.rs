@@ -64,7 +64,7 @@ impl System for Kernel<'_> {
         }
         self.tree.load(name, self.config).map_err(|why| match known {
             Ok(_) => why,
-            Err(errno) => reason!("{why}; cannot read {FILESYSTEMS}: {}", Explained(errno)),
+            Err(errno) => reason!("{why}; {FILESYSTEMS}: {}", Explained(errno)),
         })
     }
 

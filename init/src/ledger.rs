@@ -1,7 +1,6 @@
 //! The boot ledger on the disks of this machine.
 
 use boot_config::Config;
-use deployment::Facts;
 use deployment::candidates::{Candidate, Keeper, RootSource};
 use deployment::discoverable::PartitionType;
 use deployment::gpt::{Gpt, RewriteError, rewrite};
@@ -11,6 +10,7 @@ use deployment::read::{ReadAt, ReadError};
 use deployment::table::PartitionTable;
 use deployment::vpick::path_after_try;
 use deployment::write::{WriteAt, WriteError};
+use deployment::{BlockDevice, Facts};
 use sys::Errno;
 use sys::errno::Explained;
 use sys::file::{self, AsFd, OwnedFd};
@@ -48,38 +48,56 @@ fn write_in_table(disk: &str, change: Change) -> Result<(), Reason> {
     rewrite(&device, device.disk.sector_size(), &mut change.edit()).map(|_| ()).map_err(|error| explain(disk, &error))
 }
 
-/// Makes the first partition table of a disk with slots anew from the second one, where a power cut has damaged it: the
+/// Makes the first partition table of disks with slots anew from the second one, where a power cut has damaged it: the
 /// kernel shows no partitions of such a disk. Gives whether a disk was repaired.
 #[inline(never)]
 pub fn repair(config: &Config<'_>, facts: &mut Facts) -> bool {
     if !config.wants_slots() {
         return false;
     }
-    let only = config.disk.as_ref().and_then(|spec| facts.find(spec, None).ok().flatten());
-    let is_damaged = |table| table == PartitionTable::GptFromBackup;
-    let found = facts.devices().iter().find(|device| {
-        is_damaged(device.table) && only.is_none_or(|only| only.name == device.name) && has_slots(&device.name)
-    });
-    let Some(disk) = found.map(|device| device.name.clone()) else { return false };
-    log::error!("{disk}: the first partition table is damaged; it is made anew from the second one");
-    let repaired = write_in_table(&disk, Change::Repair).and_then(|()| {
-        let failed =
-            |errno| reason!("the kernel does not read the partition table of {disk} again: {}", Explained(errno));
-        Disk::open(&below("/dev", &disk))?.reread_partitions().map_err(failed)
-    });
-    if let Err(why) = repaired {
-        log::error!("{why}");
-        return false;
+    let (mut repaired, mut failed) = (false, 0_usize);
+    let damaged = |facts: &Facts, failed| {
+        let only = config.disk.as_ref().and_then(|spec| facts.find(spec, None).ok().flatten());
+        let is_meant = |device: &BlockDevice| only.is_none_or(|only| only.name == device.name);
+        let is_damaged = |device: &&BlockDevice| {
+            device.table == PartitionTable::GptFromBackup && is_meant(device) && has_slots(&device.name)
+        };
+        facts.devices().iter().filter(is_damaged).nth(failed).map(|device| device.name.clone())
+    };
+    while let Some(disk) = damaged(facts, failed) {
+        log::error!("{disk}: the first partition table is damaged");
+        match repair_table(&disk) {
+            // It is looked at again.
+            Ok(()) => facts.remove(&disk),
+            Err(why) => {
+                log::error!("{why}");
+                failed = failed.saturating_add(1);
+                continue;
+            }
+        }
+        repaired = true;
     }
-    // It is looked at again.
-    facts.remove(&disk);
-    true
+    repaired
+}
+
+fn repair_table(disk: &str) -> Result<(), Reason> {
+    write_in_table(disk, Change::Repair)?;
+    let reader = Disk::open(&below("/dev", disk))?;
+    let is_sound = read_table(&reader).is_some_and(|table| table.primary_problem().is_none());
+    // There are disks that take writes and forget them.
+    let read = if is_sound { reader.reread_partitions() } else { Err(Errno::IO) };
+    read.map_err(|errno| reason!("{disk} does not show its partition table again: {}", Explained(errno)))
+}
+
+#[inline(never)]
+fn read_table(reader: &Disk) -> Option<Gpt> {
+    Gpt::read(reader, reader.sector_size()).ok()
 }
 
 /// Whether the table has a slot that the ledger says anything of: then it is ours to repair.
 fn has_slots(disk: &str) -> bool {
     let Ok(reader) = Disk::open(&below("/dev", disk)) else { return false };
-    let Ok(table) = Gpt::read(&reader as &dyn ReadAt, reader.sector_size()) else { return false };
+    let Some(table) = read_table(&reader) else { return false };
     (1..=table.entry_count())
         .filter_map(|number| table.entry(&reader, number).ok().flatten())
         .any(|entry| entry.type_uuid == PartitionType::Root.uuid() && entry.attributes.is_in_ledger())

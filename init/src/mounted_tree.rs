@@ -4,6 +4,9 @@ use deployment::tree::{FileKind, Status, Tree, TreeError};
 use sys::Errno;
 use sys::file::{self, AsFd, BorrowedFd, Kind, OwnedFd};
 
+/// The longest name that Linux's filesystems take, in bytes.
+const MAX_NAME: usize = 255;
+
 /// A directory of the running kernel, with all that is below it.
 #[derive(Debug)]
 pub struct MountedTree(OwnedFd);
@@ -34,10 +37,16 @@ fn explain(errno: Errno) -> TreeError {
         Errno::NOENT => TreeError::Missing,
         Errno::LOOP | Errno::XDEV => TreeError::Link,
         Errno::NOTDIR | Errno::ISDIR | Errno::INVAL => TreeError::WrongKind,
-        Errno::BADMSG => TreeError::NoText,
+        // Nobody will find a name that is longer than the kernel takes.
+        Errno::NAMETOOLONG => TreeError::TooLong(MAX_NAME),
         Errno::NODATA | Errno::OPNOTSUPP | Errno::NOTTY => TreeError::Unsupported,
         errno => TreeError::Failed(errno.raw_os_error()),
     }
+}
+
+/// As [`explain`], where something is read that is to be text. Filesystems give the same error for damaged metadata.
+fn explain_text(errno: Errno) -> TreeError {
+    if errno == Errno::BADMSG { TreeError::NoText } else { explain(errno) }
 }
 
 /// As [`explain`], where a text has to fit into this many bytes.
@@ -60,7 +69,10 @@ impl Tree for MountedTree {
 
     fn read_link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
         let room = buffer.len();
-        file::read_link_beneath(self.as_fd(), here(path), buffer).map_err(explain_within(room))
+        file::read_link_beneath(self.as_fd(), here(path), buffer).map_err(|errno| match errno {
+            Errno::BADMSG => TreeError::NoText,
+            errno => explain_within(room)(errno),
+        })
     }
 
     fn list(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), TreeError> {
@@ -90,7 +102,7 @@ impl Tree for MountedTree {
         let room = buffer.len();
         let top = file::open_readable_directory_beneath(self.as_fd(), ".").map_err(explain)?;
         let number = number.map_or_else(|| sys::btrfs::default_subvolume(top.as_fd()), Ok);
-        let path = number.and_then(|number| sys::btrfs::subvolume_path(top.as_fd(), number)).map_err(explain)?;
+        let path = number.and_then(|number| sys::btrfs::subvolume_path(top.as_fd(), number)).map_err(explain_text)?;
         let place = buffer.get_mut(..path.len()).ok_or(TreeError::TooLong(room))?;
         place.copy_from_slice(path.as_bytes());
         core::str::from_utf8(place).map_err(|_| TreeError::NoText)

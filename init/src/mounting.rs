@@ -104,7 +104,7 @@ pub fn open_directory(directory: &str) -> Result<OwnedFd, Reason> {
 #[inline(never)]
 pub fn unopened(path: &str, errno: Errno) -> Reason {
     match errno {
-        Errno::LOOP => reason!("{path}: a symbolic link leads to it, and none is followed here"),
+        Errno::LOOP => reason!("{path}: a symbolic link leads to it"),
         errno => reason!("{path}: {}", Explained(errno)),
     }
 }

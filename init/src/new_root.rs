@@ -26,11 +26,8 @@ pub fn check(root: &str, init: Option<&str>) -> Result<Path, Reason> {
         file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))?;
     let root = root.as_fd();
     if !OS_RELEASES.iter().any(|path| matches!(kind_of(root, path), Ok((Kind::File, _)))) {
-        return Err(reason!(
-            "the new root is no operating system: it has neither {} nor {} (os-release(5))",
-            OS_RELEASES[0],
-            OS_RELEASES[1]
-        ));
+        let why = "it has neither /etc/os-release nor /usr/lib/os-release (os-release(5))";
+        return Err(reason!("the new root is no operating system: {why}"));
     }
     match init {
         Some(init) => executable(root, init)
@@ -81,11 +78,8 @@ pub fn check_modules(root: &str) -> Result<(), Reason> {
 /// end up elsewhere.
 pub fn check_directory(root: &str, path: &str) -> Result<(), Reason> {
     let inside = path.trim_start_matches('/');
-    match file::open_directory(root).and_then(|root| file::open_directory_beneath(root.as_fd(), inside)) {
-        Ok(_) => Ok(()),
-        Err(Errno::NOENT) => Err(reason!("cannot mount on {path}: the new root has no such directory")),
-        Err(errno) => Err(reason!("cannot mount in the new root on {}", unopened(path, errno))),
-    }
+    let found = file::open_directory(root).and_then(|root| file::open_directory_beneath(root.as_fd(), inside));
+    found.map(|_| ()).map_err(|errno| reason!("cannot mount in the new root on {}", unopened(path, errno)))
 }
 
 /// Why something is no program that can be started.

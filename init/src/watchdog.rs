@@ -9,6 +9,7 @@ use crate::log;
 /// The machine's watchdog while PID 1 boots, if it is asked for and there is one.
 #[derive(Debug, Default)]
 pub struct Watchdog {
+    /// The time that is asked for; 0 where what there is cannot be armed.
     wanted: Option<u32>,
     armed: Option<(sys::watchdog::Watchdog, u32)>,
 }
@@ -22,7 +23,7 @@ impl Watchdog {
     /// Gives a sign of life, or arms the watchdog where it is not armed and its device has appeared.
     #[inline(never)]
     pub fn keep_alive(&mut self) {
-        let Some(seconds) = self.wanted else { return };
+        let Some(seconds) = self.wanted.filter(|seconds| *seconds > 0) else { return };
         if let Some((watchdog, _)) = &self.armed {
             // A watchdog that takes no sign of life resets the machine, which is what it is for.
             let _ = watchdog.keep_alive();
@@ -36,7 +37,7 @@ impl Watchdog {
             Err(sys::Errno::NOENT) => {}
             Err(errno) => {
                 log::error!("cannot arm the watchdog: {}; a hang will not be noticed", Explained(errno));
-                self.wanted = None;
+                self.wanted = Some(0);
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::text::{Room, c};
 use crate::{Errno, file};
 
 /// Deepest folder that is copied; a deeper tree is an error (`ELOOP`).
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 /// Bytes of the buffer of one level's listing.
 const LISTING_BUFFER: usize = 2048;
 /// Most bytes that one sendfile(2) is asked for.

@@ -19,8 +19,8 @@ pub fn directory(path: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Deepest folder that [`directory`] goes down to: an initramfs is shallow, and the stack is not endless.
-const MAX_DEPTH: usize = 24;
+/// Deepest folder that [`directory`] goes down to: the stack is not endless. What a copy has begun is less deep.
+const MAX_DEPTH: usize = crate::copy::MAX_DEPTH + 2;
 
 /// Bytes of the buffer of one level of [`remove_all`].
 const EMPTY_BUFFER: usize = 2048;

@@ -83,7 +83,7 @@ fn content(image: &[u8]) -> Content {
     for (name, attributes) in records.iter().take(3) {
         assert_eq!((ledger.find(name), ledger.standing(name).0), (Some(*attributes), *attributes));
     }
-    assert!(ledger.reboots() <= MAX_REBOOTS && ledger.highest_priority_beside("") <= MAX_PRIORITY);
+    assert!(ledger.reboots() <= MAX_REBOOTS && ledger.highest_priority() <= MAX_PRIORITY);
     Content { count: ledger.records().count(), records, reboots: ledger.reboots() }
 }
 

@@ -17,7 +17,7 @@ use crate::facts::{BlockDevice, Facts, Name};
 use crate::filesystem::FilesystemKind;
 use crate::gpt::MAX_PRIORITY;
 use crate::ledger::Entry;
-use crate::ledger::file::LedgerFile;
+use crate::ledger::file::{LedgerFile, recorded};
 use crate::tree::{Below, Tree};
 
 /// Most filesystems that are looked into: none where no kind of deployment lies in one.
@@ -304,9 +304,13 @@ impl Finder<'_> {
             Some(known) => known.priority() > 0 && self.ledger.is_newly_first(self.kind.0, name),
             None => true,
         };
-        if self.order.index == 0 && !barred && is_news() {
-            let above = self.ledger.highest_priority_beside(name).saturating_add(1);
-            attributes = attributes.with_priority(attributes.priority().max(above));
+        let is_behind = || {
+            self.ledger
+                .records()
+                .any(|(known, other)| other.priority() >= attributes.priority() && *known != *recorded(name))
+        };
+        if self.order.index == 0 && !barred && is_news() && is_behind() {
+            attributes = attributes.with_priority(attributes.priority().max(self.ledger.news_priority()));
         }
         let mut keeper = Keeper::File(self.order.sysroot);
         if let Some(counters @ Counters { left }) = offer.counters {

@@ -25,7 +25,7 @@ pub type PartLabel = String<MAX_LABEL, u8>;
 const ENTRY_SIZE: usize = 128;
 const LABEL_UNITS: usize = 36;
 const PRIMARY_LBA: u64 = 1;
-/// Where in a header the sector of the other one stands.
+/// Where in a header the sector of the other one stands. The primary one is in the second sector.
 const ALTERNATE_OFFSET: u64 = 32;
 
 /// A valid table. It holds no entries itself: they are read from the disk as they are asked for.
@@ -83,7 +83,7 @@ impl Gpt {
         };
         // Where it cannot be read no header is found at its place.
         let mut named = [0; 8];
-        let place = u64::from(sector_size).saturating_mul(PRIMARY_LBA).saturating_add(ALTERNATE_OFFSET);
+        let place = u64::from(sector_size).saturating_add(ALTERNATE_OFFSET);
         let is_whole = primary == HeaderProblem::EntriesChecksum && reader.read_exact_at(place, &mut named).is_ok();
         let places = [if is_whole { u64::from_le_bytes(named) } else { last_lba }, last_lba];
         let mut backup = HeaderProblem::NoSignature;

@@ -22,7 +22,7 @@ use heapless::String;
 use super::MAX_REBOOTS;
 use crate::bytes::Bytes;
 use crate::crc32::Crc32;
-use crate::gpt::Attributes;
+use crate::gpt::{Attributes, MAX_PRIORITY};
 use crate::read::{ReadAt, ReadError};
 use crate::write::{WriteAt, WriteError};
 
@@ -48,6 +48,7 @@ const VERSION_AT: usize = 8;
 const CHECKSUM_AT: usize = 12;
 const GENERATION_AT: usize = 16;
 const REBOOTS_AT: usize = 24;
+const HIGHEST_AT: usize = 25;
 const FIRSTS_AT: usize = 32;
 const MAX_FIRSTS: usize = 8;
 const RECORDS_AT: usize = 64;
@@ -186,10 +187,9 @@ impl LedgerFile {
         (attributes, self.is_in_use() || attributes.priority() == 0)
     }
 
-    /// The highest priority that is recorded of others than this deployment; 0 where nothing is.
-    pub fn highest_priority_beside(&self, name: &str) -> u8 {
-        let name = &*recorded(name);
-        self.records().filter(|(known, _)| *known != name).map(|(_, others)| others.priority()).max().unwrap_or(0)
+    /// The highest priority that is recorded; 0 where nothing is.
+    pub fn highest_priority(&self) -> u8 {
+        self.records().map(|(_, attributes)| attributes.priority()).max().unwrap_or(0)
     }
 
     /// Whether a kind has come to put this deployment first since [`set_firsts`](Self::set_firsts), which the program that
@@ -199,9 +199,17 @@ impl LedgerFile {
         firsts.peek().is_some() && !firsts.any(|first| first == first_of(kind, name))
     }
 
-    /// Writes down which deployment each kind puts first, by kind and name. Of more than there is room for, the last ones
-    /// are newly first for ever, which matters only if they are not the ones of the highest priority.
+    /// The priority of what is new since [`set_firsts`](Self::set_firsts): right above all that was recorded then. What is
+    /// recorded since by a boot does not count, for it may be as new, and of another kind.
+    pub fn news_priority(&self) -> u8 {
+        Bytes(&self.0).u8(HIGHEST_AT).min(MAX_PRIORITY).saturating_add(1)
+    }
+
+    /// Writes down which deployment each kind puts first, by kind and name, and the highest priority that is recorded. Of more
+    /// than there is room for, the last ones are newly first for ever, which matters only if they are not the ones of the
+    /// highest priority.
     pub fn set_firsts<'n>(&mut self, firsts: impl Iterator<Item = (&'n str, &'n str)>) {
+        self.put(HIGHEST_AT, &[self.highest_priority()]);
         self.put(FIRSTS_AT, &[0; MAX_FIRSTS * 4]);
         for (index, (kind, name)) in firsts.take(MAX_FIRSTS).enumerate() {
             self.put(FIRSTS_AT.saturating_add(index.saturating_mul(4)), &first_of(kind, name).to_le_bytes());

@@ -135,8 +135,20 @@ pub fn sync_directory_beneath(directory: BorrowedFd<'_>, path: &str) -> Result<(
 fn open(directory: BorrowedFd<'_>, path: &str, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
     // The kernel refuses a mode where nothing can be made.
     let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o600) } else { Mode::empty() };
-    rustix::fs::openat2(directory, c(path, &mut Room::new())?, flags | OFlags::CLOEXEC, mode, resolve)
+    let (mut room, flags) = (Room::new(), flags | OFlags::CLOEXEC);
+    let path = c(path, &mut room)?;
+    for _ in 0..MAX_TRIES {
+        match rustix::fs::openat2(directory, path, flags, mode, resolve) {
+            Err(Errno::AGAIN) => {}
+            found => return found,
+        }
+    }
+    Err(Errno::AGAIN)
 }
+
+/// How often a path is looked up where something was renamed or mounted at the same moment: the kernel cannot tell then
+/// whether it was left (openat2(2), `EAGAIN`).
+const MAX_TRIES: usize = 100;
 
 /// Opens what was a regular file a moment ago. A pipe that has taken its place is not waited for.
 fn open_regular(directory: BorrowedFd<'_>, path: &str, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {

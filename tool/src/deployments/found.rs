@@ -84,7 +84,7 @@ impl Deployment {
         if is_named {
             // Its priority is not the one that is written down.
             let recorded = ledger.find(&candidate.name).map(Attributes::priority);
-            let unknown = || ledger.highest_priority_beside(&candidate.name).max(1);
+            let unknown = || ledger.highest_priority().max(1);
             attributes = attributes.with_priority(recorded.unwrap_or_else(unknown));
         }
         Some(Self {

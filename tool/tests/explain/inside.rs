@@ -93,7 +93,7 @@ fn what_makes_no_operating_system() {
     assert_eq!(unnamed, format!("{FAILS}{why}"));
 
     let no_home = changed(|root| fs::remove_dir(root.join("home")).unwrap(), "roothash=ROOTHASH");
-    assert_eq!(no_home, format!("{FAILS}cannot mount on /home: the new root has no such directory\n"));
+    assert_eq!(no_home, format!("{FAILS}cannot mount in the new root on /home: No such file or directory (ENOENT)\n"));
 }
 
 #[test]

@@ -24,6 +24,8 @@ fn ledger(records: &[(&str, Attributes)]) -> LedgerFile {
     }
     let mut ledger = LedgerFile::default();
     ledger.read(&file).unwrap();
+    // A command has written them.
+    ledger.set_firsts([].into_iter());
     ledger
 }
 
@@ -97,6 +99,21 @@ fn an_update_is_not_passed_by_what_is_marked_good_meanwhile() {
     let mut ledger = ledger(&records);
     ledger.set_firsts([("folder", "folder-c")].into_iter());
     assert_eq!(look(AUTO, &tree, &ledger).0, "folder-c folder-b folder-a");
+}
+
+/// What a boot has written down since is as new, and of another kind: the two do not pass each other by turns.
+#[test]
+fn an_update_is_not_ranked_above_another_kinds() {
+    let mut ledger = ledger(&[("folder-a", GOOD.with_priority(5))]);
+    ledger.set("app_2", Attributes(0).with_priority(6).with_tries(2), &|_| true).unwrap();
+    let config = config(AUTO);
+    let (tree, device) = (folders(&["a", "b"]), source());
+    let place = Look { config: &config, tree: &tree, initramfs: &Fixture::default(), device: &device };
+    let mut found = Candidates::new();
+    look_into(&place, 3, &ledger, &mut found, &mut |_, _| {});
+    let first = found.first().unwrap();
+    let priority = first.record.as_ref().unwrap().entry.attributes.priority();
+    assert_eq!((first.name.as_str(), priority), ("folder-b", 6));
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn nothing_is_counted_before_anything_was_good() {
     ledger.set("b", GOOD, &keep_all).unwrap();
     assert_eq!(ledger.standing("a"), (Attributes(0).with_priority(1).with_tries(TRIES), true));
     assert_eq!(ledger.standing("b"), (GOOD, true));
-    assert_eq!(ledger.highest_priority_beside("another"), GOOD.priority());
+    assert_eq!(ledger.highest_priority(), GOOD.priority());
 }
 
 #[test]
