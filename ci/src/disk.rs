@@ -162,6 +162,11 @@ impl Disk {
         found.map(|(_, start, bytes)| (*start, *bytes)).with_context(|| format!("no partition {label}"))
     }
 
+    /// Whether the byte at `offset` of the disk is in a partition.
+    pub fn is_in_partition(&self, offset: u64) -> bool {
+        self.extents.iter().any(|(_, start, bytes)| (*start..start + bytes).contains(&offset))
+    }
+
     /// Flips the lowest bit of the byte at `offset` of a partition.
     pub fn flip_bit(&self, label: &str, offset: u64) -> Result<()> {
         let mut byte = [0];

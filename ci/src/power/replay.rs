@@ -11,7 +11,7 @@ use surefoot_probe::Outcome as Done;
 use crate::command::{command, run};
 use crate::drive::Drive;
 use crate::machine::{End, Outcome};
-use crate::power::write_log::{self, WriteLog};
+use crate::power::write_log::{self, Write, WriteLog};
 use crate::power::{Keeper, Subject};
 use crate::random::Random;
 use crate::tamper::offline;
@@ -98,13 +98,13 @@ pub fn run_all(subject: &Subject, random: &mut Random, count: u64) -> Result<Rep
         *cuts.entry(if random.below(2) == 0 { any } else { change }).or_default() += 1;
     }
     // A filesystem relies on it that its blocks are written whole: the superblock of ext4 has no other copy that mount(8) takes.
-    // Unit tests tear the ledger's own block.
-    let unit = if subject.keeper == Keeper::Table { 512 } else { 4096 };
+    // Unit tests tear the ledger's own block. A partition table makes do with sectors.
+    let unit = |write: &Write| if subject.disk.is_in_partition(write.at) { 4096 } else { 512 };
     let durable = File::options().write(true).open(&base)?;
     for (number, epoch) in log.epochs.iter().enumerate() {
         for _ in 0..cuts.get(&number).copied().unwrap_or(0) {
             copy(&base, &cut)?;
-            write_log::replay_part(&File::options().write(true).open(&cut)?, epoch, unit, random)?;
+            write_log::replay_part(&File::options().write(true).open(&cut)?, epoch, &unit, random)?;
             let (old, new) = (&states[number], &states[number + 1]);
             let found = judge(subject, &cut).with_context(|| format!("{}: cut in flush {number}", subject.keeper))?;
             ensure!(

@@ -93,18 +93,19 @@ pub fn replay(disk: &File, epoch: &[Write]) -> Result<()> {
     epoch.iter().try_for_each(|write| Ok(disk.write_all_at(&write.bytes, write.at)?))
 }
 
-/// Writes what may have reached the medium of an epoch when the power failed: of each write all, nothing, or some units of so
-/// many bytes.
+/// Writes what may have reached the medium of an epoch when the power failed: of each write all, nothing, or some units, of as
+/// many bytes as `unit` tells for it.
 ///
 /// # Errors
 /// When the disk cannot be written.
-pub fn replay_part(disk: &File, epoch: &[Write], unit: usize, random: &mut Random) -> Result<()> {
+pub fn replay_part(disk: &File, epoch: &[Write], unit: &dyn Fn(&Write) -> usize, random: &mut Random) -> Result<()> {
     // Often up to some write all is there, and nothing of what comes behind it.
     let reached = random.below(epoch.len() as u64 + 1);
     let is_in_order = random.below(2) == 0;
     for (number, write) in (0..).zip(epoch) {
         let whole = if is_in_order { number < reached } else { random.below(2) == 0 };
         let is_torn = random.below(4) == 0 || is_in_order && number == reached;
+        let unit = unit(write);
         for (at, bytes) in (write.at..).step_by(unit).zip(write.bytes.chunks(unit)) {
             if if is_torn { random.below(2) == 0 } else { whole } {
                 disk.write_all_at(bytes, at)?;
@@ -145,7 +146,7 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..100 {
             replay(disk.as_file(), &[Write { at: 4608, bytes: vec![9; 1024] }])?;
-            replay_part(disk.as_file(), &log.epochs[1], 512, &mut Random::new(seed))?;
+            replay_part(disk.as_file(), &log.epochs[1], &|_| 512, &mut Random::new(seed))?;
             let bytes = std::fs::read(disk.path())?;
             seen.insert((bytes[4608], bytes[5120]));
         }
