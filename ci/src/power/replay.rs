@@ -98,8 +98,9 @@ pub fn run_all(subject: &Subject, random: &mut Random, count: u64) -> Result<Rep
         *cuts.entry(if random.below(2) == 0 { any } else { change }).or_default() += 1;
     }
     // A filesystem relies on it that its blocks are written whole: the superblock of ext4 has no other copy that mount(8) takes.
-    // Unit tests tear the ledger's own block. A partition table makes do with sectors.
-    let unit = |write: &Write| if subject.disk.is_in_partition(write.at) { 4096 } else { 512 };
+    // A partition table and the ledger's own block make do with sectors.
+    let is_ours = |write: &Write| !subject.disk.is_in_partition(write.at) || write.bytes.starts_with(b"SUREFOOT");
+    let unit = |write: &Write| if is_ours(write) { 512 } else { 4096 };
     let durable = File::options().write(true).open(&base)?;
     for (number, epoch) in log.epochs.iter().enumerate() {
         for _ in 0..cuts.get(&number).copied().unwrap_or(0) {
