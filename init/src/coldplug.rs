@@ -136,8 +136,7 @@ mod tests {
     use core::cell::RefCell;
 
     use deployment::BlockDevice;
-    use deployment::facts::{DeviceNumber, Name};
-    use deployment::table::PartitionTable;
+    use deployment::facts::{DeviceNumber, Disk, DiskIdentity};
 
     use super::*;
 
@@ -159,18 +158,8 @@ mod tests {
     }
 
     fn disk(name: &str) -> BlockDevice {
-        BlockDevice {
-            name: Name::try_from(name).unwrap(),
-            number: DeviceNumber::default(),
-            size: 1 << 20,
-            sector_size: 512,
-            read_only: false,
-            disk: None,
-            partition: None,
-            table: PartitionTable::None,
-            filesystem: None,
-            read_error: None,
-        }
+        let identity = DiskIdentity { name, number: DeviceNumber::default(), sector_size: 512, read_only: false };
+        Disk::probe(&[0; 4096].as_slice(), &identity).device().clone()
     }
 
     const ADDED: &str = "ACTION=add\nSUBSYSTEM=block\nDEVPATH=/devices/x/block/sda";

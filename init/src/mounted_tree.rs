@@ -49,8 +49,8 @@ fn explain_text(errno: Errno) -> TreeError {
     if errno == Errno::BADMSG { TreeError::NoText } else { explain(errno) }
 }
 
-/// As [`explain`], where a text has to fit into this many bytes.
-fn explain_within(room: usize) -> impl Fn(Errno) -> TreeError {
+/// As `explain` does, where what is read has to fit into this many bytes.
+fn within(room: usize, explain: fn(Errno) -> TreeError) -> impl Fn(Errno) -> TreeError {
     move |errno| match errno {
         Errno::FBIG | Errno::NAMETOOLONG => TreeError::TooLong(room),
         errno => explain(errno),
@@ -60,7 +60,7 @@ fn explain_within(room: usize) -> impl Fn(Errno) -> TreeError {
 impl Tree for MountedTree {
     fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], TreeError> {
         let room = buffer.len();
-        file::read_beneath(self.as_fd(), here(path), buffer).map_err(explain_within(room))
+        file::read_beneath(self.as_fd(), here(path), buffer).map_err(within(room, explain))
     }
 
     fn read_exact_at(&self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<(), TreeError> {
@@ -69,10 +69,7 @@ impl Tree for MountedTree {
 
     fn read_link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b str, TreeError> {
         let room = buffer.len();
-        file::read_link_beneath(self.as_fd(), here(path), buffer).map_err(|errno| match errno {
-            Errno::BADMSG => TreeError::NoText,
-            errno => explain_within(room)(errno),
-        })
+        file::read_link_beneath(self.as_fd(), here(path), buffer).map_err(within(room, explain_text))
     }
 
     fn list(&self, path: &str, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), TreeError> {
