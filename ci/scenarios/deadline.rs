@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use surefoot_ci::disk::derived_uuids;
 use surefoot_ci::drive::Drive;
+use surefoot_ci::machine::BOOT_FAILED;
 
 use crate::Scenario;
 use crate::judge::{refused, said};
@@ -23,8 +24,7 @@ fn expires(name: &str) -> Result<()> {
     said(&outcome, &format!("waiting for {missing}"))?;
     let seen = "block devices seen: vda vda1 (root) vda2 (root-verity) vda3 (state)";
     refused(&outcome, &format!("{missing} did not appear within 3 seconds; {seen}"))?;
-    let waited =
-        time_of(&outcome.console, "surefoot: boot failed: ")? - time_of(&outcome.console, "Run /init as init")?;
+    let waited = time_of(&outcome.console, BOOT_FAILED)? - time_of(&outcome.console, "Run /init as init")?;
     ensure!((3.0..5.0).contains(&waited), "it should have waited three seconds, not {waited}");
     Ok(())
 }

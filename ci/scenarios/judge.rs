@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-use surefoot_ci::machine::{End, Outcome};
+use surefoot_ci::machine::{BOOT_FAILED, End, Outcome};
 use surefoot_probe::{Mount, Outcome as Done, Report};
 
 pub(crate) use surefoot_ci::machine::boot_report;
 
-/// How a line of PID 1 that ends the boot begins, after the kernel's timestamp.
-const FAILED: &str = "surefoot: boot failed: ";
 /// How it ends by default.
 const NEXT: &str = "; rebooting in 10 seconds";
 
@@ -38,7 +36,7 @@ pub(crate) fn refused_with(outcome: &Outcome, start: &str, parts: &[&str]) -> Re
 pub(crate) fn refusal(outcome: &Outcome) -> Result<String> {
     ensure!(outcome.report.is_empty(), "it should not have started the real init\n{}", outcome.tail());
     ensure!(outcome.end == End::Rebooted, "it should have rebooted\n{}", outcome.tail());
-    let reasons: Vec<_> = outcome.console.lines().filter_map(|line| line.split_once(FAILED)).collect();
+    let reasons: Vec<_> = outcome.console.lines().filter_map(|line| line.split_once(BOOT_FAILED)).collect();
     let [(_, reason)] = reasons[..] else { bail!("there should be one reason on the console\n{}", outcome.tail()) };
     let reason = reason.strip_suffix(NEXT);
     Ok(reason.with_context(|| format!("the reason should end in \"{NEXT}\"\n{}", outcome.tail()))?.to_owned())

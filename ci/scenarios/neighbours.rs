@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use surefoot_ci::command::{command, run};
-use surefoot_ci::disk::{Partition, types};
+use surefoot_ci::disk::Partition;
 use surefoot_ci::mounted::Mounted;
 use surefoot_ci::tree::Tree;
 use surefoot_probe::{Outcome, Report};
@@ -116,7 +116,7 @@ fn a_hundred_thousand_files(name: &str) -> Result<()> {
         fs::File::create(&image)?.set_len(LARGE)?;
         let options = ["-q", "-F", "-N", "120000", "-E", "lazy_itable_init=0", "-d"];
         run(command("mkfs.ext4").args(options).args([&top, &image]))?;
-        let state = Partition::new("state", types::VAR, &image);
+        let state = Partition::state(&image);
         let setup = Layout::new().without_state().partition(state).prepare(name)?;
         let words = format!("probe.read={STATISTICS} probe.write=/etc/new:n probe.stat=/etc/199/499");
         let report = booted(&setup.boot(&words)?)?;

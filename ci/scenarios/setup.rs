@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use surefoot_ci::disk::{self, Disk, Partition, types};
+use surefoot_ci::disk::{self, Disk, Partition};
 use surefoot_ci::drive::Drive;
 use surefoot_ci::filesystem::{self, Filesystem};
 use surefoot_ci::initramfs;
@@ -109,7 +109,7 @@ impl Layout {
 
 /// The empty state partition.
 pub(crate) fn state_partition() -> Result<Partition> {
-    Ok(Partition::new("state", types::VAR, &filesystem::empty_ext4(STATE_BYTES)?))
+    Ok(Partition::state(&filesystem::empty_ext4(STATE_BYTES)?))
 }
 
 /// A disk, and what boots from it.

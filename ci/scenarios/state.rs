@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use surefoot_ci::command::{command, run};
-use surefoot_ci::disk::{Disk, Partition, types, verity_pair};
+use surefoot_ci::disk::{Disk, Partition, verity_pair};
 use surefoot_ci::drive::Drive;
 use surefoot_ci::filesystem::Filesystem;
 use surefoot_ci::machine::Outcome;
@@ -82,7 +82,7 @@ fn kept_while_the_image_changes(name: &str) -> Result<()> {
     let tree = verity::format(&root, &[])?;
     fs::write(setup.path("state"), setup.disk.read("state")?)?;
     let mut partitions = verity_pair(&root, &tree);
-    partitions.push(Partition::new("state", types::VAR, &setup.path("state")));
+    partitions.push(Partition::state(&setup.path("state")));
     let disk = Disk::create(&setup.path("new"), 512, &partitions)?;
     let words = "probe.read=/etc/hostname probe.read=/etc/new probe.read=/etc/untouched probe.read=/etc/added probe.stat=/etc/gone";
     let vm = Vm::new(&format!("{name}-new"), &setup.kernel, &setup.initramfs).append(words);

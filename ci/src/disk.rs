@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use gptman::{GPT, GPTPartitionEntry};
 
 use crate::cache::Key;
+use crate::command::{command, run};
 use crate::verity::HashTree;
 
 /// Type GUIDs of the Discoverable Partitions Specification (UAPI group) for x86-64.
@@ -29,6 +30,17 @@ pub mod types {
 
 /// Label of the partition that holds deployments inside its filesystem, and of that filesystem.
 pub const SYSROOT: &str = "sysroot";
+
+/// Sectors of 512 bytes of the primary partition table, with the protective MBR before it; the backup has one less.
+pub const TABLE_SECTORS: u64 = 34;
+
+/// Copies a disk image, its holes included.
+///
+/// # Errors
+/// What cp(1) says.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    run(command("cp").arg("--sparse=always").args([from, to])).map(drop)
+}
 
 /// A partition that is to be made.
 #[derive(Clone, Debug)]
@@ -53,6 +65,11 @@ impl Partition {
     /// A partition that holds a filesystem with deployments, as the Discoverable Partitions Specification has it for roots.
     pub fn sysroot(filesystem: &Path) -> Self {
         Self::new(SYSROOT, types::ROOT, filesystem)
+    }
+
+    /// A partition that holds a filesystem for the writable layers.
+    pub fn state(filesystem: &Path) -> Self {
+        Self::new("state", types::VAR, filesystem)
     }
 
     /// A partition of `bytes` zeros.

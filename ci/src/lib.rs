@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod accelerator;
+pub mod batch;
 pub mod btrfs;
 pub mod budget;
 pub mod cache;
@@ -20,6 +21,7 @@ pub mod edit;
 pub mod filesystem;
 pub mod fsverity;
 pub mod guest_tool;
+pub mod host_tool;
 pub mod images;
 pub mod initramfs;
 pub mod kernel;

@@ -9,9 +9,9 @@ use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use surefoot_probe::{REPORT_PORT, Report};
+use surefoot_probe::{Outcome as Done, REPORT_PORT, Report};
 
 use crate::cue::{self, Act, Cue};
 use crate::paths;
@@ -35,6 +35,11 @@ pub enum End {
     TimedOut,
 }
 
+/// How a line of PID 1 that ends the boot begins, after the kernel's timestamp.
+pub const BOOT_FAILED: &str = "surefoot: boot failed: ";
+/// How its line of the hand-over begins.
+pub const STARTING: &str = "surefoot: starting ";
+
 /// What a machine left behind.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -57,6 +62,20 @@ impl Outcome {
     /// When none came.
     pub fn probe(&self) -> Result<Report> {
         serde_json::from_str(&self.report).with_context(|| format!("no report from the guest\n{}", self.tail()))
+    }
+
+    /// The report of a machine that powered off when all that the probe was told to run had run well.
+    ///
+    /// # Errors
+    /// When it ended otherwise, or something it ran failed.
+    pub fn all_ran(&self) -> Result<Report> {
+        ensure!(self.end == End::PoweredOff, "it should have powered off");
+        let report = self.probe()?;
+        for (word, done) in report.actions.iter().filter(|(word, _)| word.starts_with("probe.run=")) {
+            let good = matches!(done, Done::Ran(ran) if ran.code == Some(0));
+            ensure!(good, "{word} should have succeeded: {done:?}");
+        }
+        Ok(report)
     }
 
     /// How long the machine ran on after the first console line with this text.

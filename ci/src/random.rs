@@ -47,22 +47,6 @@ pub fn seed() -> Result<u64> {
     }
 }
 
-/// How often something is to be done: as the environment variable `name` asks for, else `usual`.
-///
-/// # Errors
-/// When the variable holds no number.
-pub fn count(name: &str, usual: u64) -> Result<u64> {
-    match std::env::var(name) {
-        Ok(text) => text.parse().with_context(|| format!("{name}={text}: a number is wanted")),
-        Err(_) => Ok(usual),
-    }
-}
-
-/// How many of `all` fall to the one with this number, from 0, among so many.
-pub fn share(all: u64, number: u64, among: u64) -> u64 {
-    all / among + u64::from(number < all % among)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use surefoot_ci::command::{command, run};
+use anyhow::{Result, ensure};
 use surefoot_ci::drive::Drive;
 use surefoot_ci::edit::Edit;
+use surefoot_ci::host_tool;
 use surefoot_ci::machine::{End, Outcome};
 use surefoot_ci::ostree::Sysroot;
-use surefoot_ci::paths;
 use surefoot_probe::Report;
 
 use super::{Machine, is_booted, version};
@@ -31,8 +30,7 @@ const NEVER_GOOD: &str = "its tries are spent: it was tried, and never marked go
 
 /// Runs a command of the tool on this machine, about the machine's disk.
 fn tool(machine: &Machine, words: &[&str]) -> Result<String> {
-    let tool = paths::program("surefoot")?;
-    run(command(&tool.to_string_lossy()).args(words).arg("--disk").arg(&machine.disk.path))
+    host_tool::run(words, &machine.disk.path)
 }
 
 fn mark_good(machine: &Machine, number: usize) -> Result<()> {
@@ -133,19 +131,6 @@ fn survives_power_cuts(name: &str) -> Result<()> {
 }
 
 /// What the tool reads of a deployment's tries. It has nothing to complain of.
-fn tries_left(machine: &Machine, number: usize) -> Result<u32> {
-    let program = paths::program("surefoot")?;
-    let mut status = command(&program.to_string_lossy());
-    let output = status.args(["status", "--deployments", "--disk"]).arg(&machine.disk.path).output()?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && complaint.is_empty(), "the tool complains: {complaint}");
-    let lines = String::from_utf8(output.stdout)?;
-    let called = machine.called(number)?;
-    // Name, kind, device, priority, tries.
-    let mut fields = lines
-        .lines()
-        .map(|line| line.split('\t'))
-        .filter_map(|mut fields| (fields.next()? == called).then_some(fields));
-    let tries = fields.next().and_then(|mut fields| fields.nth(3)?.parse().ok());
-    tries.with_context(|| format!("no tries of {called}:\n{lines}"))
+fn tries_left(machine: &Machine, number: usize) -> Result<u8> {
+    host_tool::tries_left(&host_tool::status("--deployments", &machine.disk.path)?, &machine.called(number)?)
 }

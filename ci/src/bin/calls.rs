@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use surefoot_ci::batch::Since;
 use surefoot_ci::calls::{self, Depth};
 
 fn main() -> Result<()> {
@@ -13,7 +14,7 @@ fn main() -> Result<()> {
     let depth = if variable("ERRORS") == "1" { Depth::One } else { Depth::All };
     let program = std::env::current_exe()?.parent().context("a folder")?.join("carry-out");
     let lanes = calls::LANES;
-    let start = Instant::now();
+    let start = Since(Instant::now());
     let totals = calls::run(&program, depth, lanes, &variable("CALLS"), &|case, totals| {
         println!("{case}: {totals}");
         totals.wrong.iter().for_each(|wrong| println!("  {wrong}"));
@@ -27,7 +28,6 @@ fn main() -> Result<()> {
             println!("{case}: {reason}\n    after {}", faults.join(", "));
         }
     }
-    let seconds = start.elapsed().as_secs();
-    println!("\n{totals}, in {} min {} s", seconds / 60, seconds % 60);
+    println!("\n{totals}, in {start}");
     totals.judge()
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
+use surefoot_ci::batch::{self, Since};
 use surefoot_ci::drive::Unreadable;
 use surefoot_ci::random::{self, SEED};
 use surefoot_ci::slots::sectors::{Region, Sectors};
@@ -17,26 +18,15 @@ const SECTORS: u64 = 200;
 type Ends = BTreeMap<(Region, &'static str), usize>;
 
 fn main() -> Result<()> {
-    let sectors = match std::env::var("SECTORS") {
-        Ok(text) => text.parse().with_context(|| format!("SECTORS={text}: a number is wanted"))?,
-        Err(_) => SECTORS,
-    };
+    let sectors = batch::count("SECTORS", SECTORS)?;
     // Most of a boot that stops is the pause in which its message can be read.
     let machines = (2 * thread::available_parallelism().map_or(1, |count| count.get() as u64)).min(sectors.max(1));
     let seed = random::seed()?;
     println!("{sectors} unreadable sectors on {machines} machines, {SEED}={seed}");
-    let (start, done) = (Instant::now(), AtomicU64::new(0));
-    let lanes: Vec<_> = thread::scope(|scope| {
-        let lane = |machine| {
-            let done = &done;
-            let share = sectors / machines + u64::from(machine < sectors % machines);
-            scope.spawn(move || lane(machine, seed.wrapping_add(machine), share, (done, sectors)))
-        };
-        let lanes: Vec<_> = (0..machines).map(lane).collect();
-        lanes
-            .into_iter()
-            .map(|lane| lane.join().unwrap_or_else(|_| Err(anyhow!("a machine's thread panicked"))))
-            .collect()
+    let (start, done) = (Since(Instant::now()), AtomicU64::new(0));
+    let lanes = batch::each(0..machines, |machine| {
+        let share = batch::share(sectors, machine, machines);
+        lane(machine, seed.wrapping_add(machine), share, (&done, sectors))
     });
     let (mut ends, mut failures) = (Ends::new(), Vec::new());
     for lane in lanes {
@@ -49,8 +39,7 @@ fn main() -> Result<()> {
     for (number, why) in (1..).zip(&failures) {
         println!("\nfailure {number}: {why:?}");
     }
-    let seconds = start.elapsed().as_secs();
-    println!("\n{} boots in {} min {} s:", ends.values().sum::<usize>(), seconds / 60, seconds % 60);
+    println!("\n{} boots in {start}:", ends.values().sum::<usize>());
     for ((region, end), count) in &ends {
         println!("  {region}: {count} {end}");
     }

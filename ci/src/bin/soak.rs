@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use surefoot_ci::batch::{self, Since};
 use surefoot_ci::power::Keeper;
 use surefoot_ci::power::kills::{Kill, Kills};
 use surefoot_ci::random::{self, SEED};
@@ -26,8 +27,8 @@ struct Soak {
 }
 
 fn main() -> Result<()> {
-    let cycles = random::count("CYCLES", CYCLES)?;
-    let (seed, start) = (random::seed()?, Instant::now());
+    let cycles = batch::count("CYCLES", CYCLES)?;
+    let (seed, start) = (random::seed()?, Since(Instant::now()));
     let jobs = jobs(cycles);
     let machines = thread::available_parallelism().map_or(1, usize::from).min(jobs.len().max(1));
     println!("{cycles} power cuts on {machines} machines at once, {SEED}={seed}");
@@ -50,7 +51,7 @@ fn main() -> Result<()> {
     for (number, why) in (1..).zip(&soak.failures) {
         println!("\nfailure {number}: {why:?}");
     }
-    soak.summary(start.elapsed().as_secs());
+    soak.summary(start);
     ensure!(soak.failures.is_empty(), "{} machines failed; {SEED}={seed} repeats the moments", soak.failures.len());
     Ok(())
 }
@@ -63,7 +64,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn jobs(cycles: u64) -> Vec<(u64, Keeper, u64)> {
     let [table, files @ ..] = Keeper::ALL;
     let slots = cycles.div_ceil(2);
-    let others = (0..).zip(files).map(|(number, keeper)| (keeper, random::share(cycles - slots, number, 3)));
+    let others = (0..).zip(files).map(|(number, keeper)| (keeper, batch::share(cycles - slots, number, 3)));
     let mut jobs = Vec::new();
     for (keeper, mut left) in others.chain([(table, slots)]) {
         while left > 0 {
@@ -102,10 +103,10 @@ fn run(
 }
 
 impl Soak {
-    fn summary(&self, seconds: u64) {
+    fn summary(&self, start: Since) {
         let slots = |of: fn(&Cycle) -> bool| self.slots.iter().filter(|cycle| of(cycle)).count();
         let all = self.slots.len() + self.files.len();
-        println!("\n{all} cycles in {} min {} s, each followed by a good boot:", seconds / 60, seconds % 60);
+        println!("\n{all} cycles in {start}, each followed by a good boot:");
         println!("slots: {} cut, {} done before", slots(|cycle| cycle.cut), slots(|cycle| !cycle.cut));
         println!("  {} left one partition table damaged, which the boot repaired", slots(|cycle| cycle.damaged));
         println!(

@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{chdir, pivot_root};
 
 use super::cases::Case;
-use crate::command::{command, run};
+use crate::disk;
 
 /// The program in there.
 pub(super) const PROGRAM: &str = "/carry-out";
@@ -48,9 +48,9 @@ pub(super) fn enter(top: &Path, program: &Path, case: &Case) -> Result<()> {
         fs::write(path, content)?;
     }
     fs::copy(program, top.join(&PROGRAM[1..])).with_context(|| program.display().to_string())?;
-    for (number, disk) in case.disks.iter().enumerate() {
+    for (number, from) in case.disks.iter().enumerate() {
         let copy = top.join(&image(number)[1..]);
-        run(command("cp").arg("--sparse=always").args([&disk.image, &copy]))?;
+        disk::copy(&from.image, &copy)?;
     }
     pivot_root(top, &top.join("old"))?;
     chdir("/")?;

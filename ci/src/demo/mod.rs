@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use self::debian::Version;
 use crate::cache::{self, Key};
 use crate::command::{command, run};
-use crate::disk::{self, Disk, Partition, types};
+use crate::disk::{self, Disk, Partition};
 use crate::drive::Drive;
 use crate::filesystem;
 use crate::initramfs;
@@ -97,7 +97,7 @@ impl Demo {
         step("disk");
         let state = filesystem::empty_ext4(STATE_BYTES)?;
         let mut partitions = disk::verity_pair(&root, &tree);
-        partitions.push(Partition::new("state", types::VAR, &state));
+        partitions.push(Partition::state(&state));
         let path = paths::cache().join("demo").join(format!("disk-{:.16}.img", tree.root_hash));
         if !path.exists() {
             let partial = path.with_extension("partial");
@@ -122,7 +122,7 @@ impl Demo {
         step("starting the machine; Ctrl-A X ends it, Ctrl-A C is QEMU's own prompt");
         let own = self.disk.with_file_name(format!("own-{:.16}.img", self.root_hash));
         if !own.exists() {
-            run(command("cp").arg("--sparse=always").args([&self.disk, &own]))?;
+            disk::copy(&self.disk, &own)?;
         }
         let vm = self.vm("demo", Drive::of_image(&own, 512).keep_writes());
         let mut qemu = vm.qemu();

@@ -113,7 +113,7 @@ impl Stage {
             Partition::new("root-a-verity", types::ROOT_VERITY, &first.tree.image).uuid(&hash).at_least(HASH_BYTES),
             Partition::zeros(slots::EMPTY, types::ROOT, ROOT_BYTES),
             Partition::zeros("root-b-verity", types::ROOT_VERITY, HASH_BYTES),
-            Partition::new("state", types::VAR, &filesystem::empty_ext4(STATE_BYTES)?),
+            Partition::state(&filesystem::empty_ext4(STATE_BYTES)?),
         ];
         Disk::create(path, 512, &partitions)?;
         cgpt::set(path, 1, Counters::untried(1, 3))

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::drive::Drive;
+use crate::host_tool;
 use crate::machine::{End, Outcome, boot_report};
-use crate::power::replay::succeeded;
 use crate::power::{Keeper, Subject};
 use crate::random::Random;
 
@@ -112,8 +112,7 @@ impl Kills {
 
     /// Fails unless the update came up, as the first candidate, and marked itself good.
     fn came_up(&self, outcome: &Outcome) -> Result<()> {
-        succeeded(outcome)?;
-        let boot = boot_report(&outcome.probe()?)?;
+        let boot = boot_report(&outcome.all_ran()?)?;
         let name = boot.pointer("/deployment/name").and_then(Value::as_str);
         ensure!(name == Some(&self.subject.names[1]), "the update should have come up, not {name:?}");
         ensure!(boot.get("failed") == Some(&json!([])), "a candidate failed before: {boot}");
@@ -122,11 +121,6 @@ impl Kills {
 
     /// Tries of the update that are left. The tool has nothing to complain of.
     fn tries(&self) -> Result<u8> {
-        let ledger = self.subject.ledger(&self.subject.disk.path)?;
-        // Name, kind, device, priority, tries.
-        let mut fields = ledger.iter().map(|line| line.split('\t').collect::<Vec<_>>());
-        let update = fields.find(|fields| fields.first() == Some(&self.subject.names[1].as_str()));
-        let tries = update.and_then(|fields| fields.get(4)?.parse().ok());
-        tries.with_context(|| format!("no tries of {}: {ledger:#?}", self.subject.names[1]))
+        host_tool::tries_left(&self.subject.ledger(&self.subject.disk.path)?, &self.subject.names[1])
     }
 }

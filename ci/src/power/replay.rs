@@ -6,11 +6,9 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use surefoot_probe::Outcome as Done;
 
-use crate::command::{command, run};
+use crate::disk::copy;
 use crate::drive::Drive;
-use crate::machine::{End, Outcome};
 use crate::power::write_log::{self, Write, WriteLog};
 use crate::power::{Keeper, Subject};
 use crate::random::Random;
@@ -133,18 +131,7 @@ fn record(subject: &Subject, log: &Path) -> Result<()> {
         vm = vm.append(&format!("probe.run=\"{command}\""));
     }
     let outcome = vm.run()?;
-    succeeded(&outcome).with_context(|| outcome.tail())
-}
-
-/// Fails unless the machine powered off after all that it was told to run had run.
-pub(super) fn succeeded(outcome: &Outcome) -> Result<()> {
-    ensure!(outcome.end == End::PoweredOff, "it should have powered off");
-    let report = outcome.probe()?;
-    for (word, done) in report.actions.iter().filter(|(word, _)| word.starts_with("probe.run=")) {
-        let good = matches!(done, Done::Ran(ran) if ran.code == Some(0));
-        ensure!(good, "{word} should have succeeded: {done:?}");
-    }
-    Ok(())
+    outcome.all_ran().map(drop).with_context(|| outcome.tail())
 }
 
 /// The ledger before the first flush, and after each.
@@ -173,9 +160,4 @@ fn judge(subject: &Subject, disk: &Path) -> Result<Vec<String>> {
         ensure!(ending == offline::Ending::Intact, "{label} would boot, and is not whole: {ending}");
     }
     Ok(ledger)
-}
-
-/// Copies a disk, its holes included.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    run(command("cp").args(["--sparse=always", "--reflink=auto"]).args([from, to])).map(drop)
 }

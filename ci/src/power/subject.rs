@@ -1,16 +1,15 @@
 //! Machines with an update that is yet to be proven, one for each keeper of a boot ledger.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::btrfs::Snapshots;
 use crate::cgpt::Counters;
-use crate::command::{command, run};
-use crate::disk::{Disk, Partition, SYSROOT, types};
+use crate::disk::{Disk, Partition, SYSROOT};
 use crate::drive::Drive;
 use crate::images::Images;
 use crate::kernel::{self, Kernel};
@@ -19,7 +18,7 @@ use crate::ostree::{self, Sysroot};
 use crate::roots::{KERNEL, root};
 use crate::slots::{Image, Slot, SlotDisk, accept};
 use crate::vm::Vm;
-use crate::{filesystem, guest_tool, initramfs, paths};
+use crate::{filesystem, guest_tool, host_tool, initramfs};
 
 const STATE_BYTES: u64 = 32 << 20;
 /// What keeps a boot ledger.
@@ -79,7 +78,7 @@ impl Subject {
         let scratch = tempfile::tempdir()?;
         let path = scratch.path().join("disk");
         let roots = [guest_tool::add(root(1)?)?, guest_tool::add(root(2)?)?];
-        let state = Partition::new("state", types::VAR, &filesystem::empty_ext4(STATE_BYTES)?);
+        let state = Partition::state(&filesystem::empty_ext4(STATE_BYTES)?);
         let any = "surefoot.verity=optional surefoot.deployment=auto";
         let mut slots = Vec::new();
         let (disk, words, names) = match keeper {
@@ -128,7 +127,7 @@ impl Subject {
     /// # Errors
     /// What the tool says.
     pub fn tell(&self, words: &[&str]) -> Result<String> {
-        run(command(&paths::program("surefoot")?.to_string_lossy()).args(words).arg("--disk").arg(&self.disk.path))
+        host_tool::run(words, &self.disk.path)
     }
 
     /// The machine, to which `drive` is attached, with its words.
@@ -147,11 +146,7 @@ impl Subject {
                 Mounted::new(disk, &format!("offset={start},sizelimit={length}"))?.unmount()?;
             }
         }
-        let words = if self.keeper == Keeper::Table { "--slots" } else { "--deployments" };
-        let output = self.tool(&["status", words, "--disk"], disk)?;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success() && complaint.is_empty(), "surefoot status: {}: {complaint}", output.status);
-        Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+        host_tool::status(if self.keeper == Keeper::Table { "--slots" } else { "--deployments" }, disk)
     }
 
     /// Which deployment would boot from a disk: its name and device. There must be one.
@@ -159,7 +154,8 @@ impl Subject {
     /// # Errors
     /// What the tool says where nothing would boot.
     pub fn next(&self, disk: &Path) -> Result<(String, String)> {
-        let output = self.tool(&["explain", "--json", "--look-inside", "--cmdline", &self.words, "--disk"], disk)?;
+        let words = ["explain", "--json", "--look-inside", "--cmdline", &self.words, "--disk"].map(OsStr::new);
+        let output = host_tool::output(words.into_iter().chain([disk.as_os_str()]))?;
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "surefoot explain: {}: {complaint}", output.status);
         let explanation: serde_json::Value = serde_json::from_slice(&output.stdout)?;
@@ -168,12 +164,5 @@ impl Subject {
         let first = &explanation["candidates"][0];
         let part = |key: &str| first[key].as_str().map(str::to_owned).with_context(|| format!("no {key}: {first}"));
         Ok((part("name")?, part("device")?))
-    }
-
-    fn tool(&self, words: &[&str], disk: &Path) -> Result<Output> {
-        let tool = paths::program("surefoot")?;
-        let mut limited = command("timeout");
-        limited.args(["--kill-after=5", "60"]).arg(tool).args(words).arg(disk);
-        limited.output().with_context(|| format!("run surefoot about the {}", self.keeper))
     }
 }

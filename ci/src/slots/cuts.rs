@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use surefoot_probe::{Outcome as Done, Report};
+use surefoot_probe::Report;
 
 use crate::cgpt::{self, Counters};
 use crate::drive::Drive;
@@ -172,13 +172,7 @@ impl Cuts {
         if outcome.end == End::PowerCut {
             return Ok(false);
         }
-        ensure!(outcome.end == End::PoweredOff, "it should have powered off\n{}", outcome.tail());
-        let report = outcome.probe()?;
-        self.which(&report)?;
-        for (word, outcome) in report.actions.iter().filter(|(word, _)| word.starts_with("probe.run=")) {
-            let good = matches!(outcome, Done::Ran(ran) if ran.code == Some(0));
-            ensure!(good, "{word} should have succeeded: {outcome:?}");
-        }
+        self.which(&outcome.all_ran().with_context(|| outcome.tail())?)?;
         for marker in MARKERS {
             let lasted = outcome.duration_after(marker).with_context(|| format!("no line \"{marker}\""))?;
             self.lasts.insert((during, marker), lasted);

@@ -105,7 +105,7 @@ impl SlotDisk {
     pub fn create(path: &Path, slots: &[Slot]) -> Result<Self> {
         let state = filesystem::empty_ext4(STATE_BYTES)?;
         let slot_partitions = (1..).zip(slots).flat_map(|(number, slot)| slot.partitions(number));
-        let partitions: Vec<_> = slot_partitions.chain([Partition::new("state", types::VAR, &state)]).collect();
+        let partitions: Vec<_> = slot_partitions.chain([Partition::state(&state)]).collect();
         let made = Self { disk: Disk::create(path, 512, &partitions)?, slots: slots.to_vec() };
         for (index, slot) in slots.iter().enumerate() {
             cgpt::set(path, index * 2 + 1, slot.counters)?;

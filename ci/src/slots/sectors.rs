@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::cgpt::{self, Counters};
-use crate::command::{command, run};
+use crate::disk::{self, TABLE_SECTORS};
 use crate::drive::{Drive, Unreadable};
-use crate::machine::{End, Outcome, boot_report};
+use crate::machine::{BOOT_FAILED, End, Outcome, STARTING, boot_report};
 use crate::random::Random;
 use crate::slots::machine::image;
 use crate::slots::{Image, Slot, SlotMachine};
@@ -24,12 +24,6 @@ const OTHER: &str = "root-a";
 const STATE: &str = "state";
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
-/// Sectors of each copy of the partition table, and of the protective MBR before the first one.
-const TABLE: u64 = 34;
-/// How PID 1 begins the line that ends a boot.
-const FAILED: &str = "surefoot: boot failed: ";
-/// How it begins the line of the hand-over.
-const STARTING: &str = "surefoot: starting ";
 /// Devices that are not there after this time do not come any more.
 const DEADLINE: &str = "rd.timeout=10";
 
@@ -144,8 +138,8 @@ impl Sectors {
         };
         let end = disk.path.metadata()?.len() / SECTOR;
         match region {
-            Region::PrimaryTable => Ok((0, TABLE)),
-            Region::BackupTable => Ok((end - TABLE + 1, TABLE - 1)),
+            Region::PrimaryTable => Ok((0, TABLE_SECTORS)),
+            Region::BackupTable => Ok((end - TABLE_SECTORS + 1, TABLE_SECTORS - 1)),
             Region::Root => within(FIRST, Some(&self.image.data)),
             Region::HashTree => within(&format!("{FIRST}-verity"), Some(&self.image.tree.image)),
             Region::State => within(STATE, None),
@@ -181,7 +175,7 @@ impl Sectors {
 
     fn copy(&self) -> Result<PathBuf> {
         let copy = self.machine.path("copy");
-        run(command("cp").arg("--sparse=always").args([&self.machine.disk.disk.path, &copy]))?;
+        disk::copy(&self.machine.disk.disk.path, &copy)?;
         Ok(copy)
     }
 
@@ -199,7 +193,7 @@ impl Sectors {
             return self.came_up(outcome);
         }
         ensure!(matches!(outcome.end, End::Rebooted | End::Halted), "it ended {:?}", outcome.end);
-        if let Some((_, why)) = outcome.console.lines().find_map(|line| line.split_once(FAILED)) {
+        if let Some((_, why)) = outcome.console.lines().find_map(|line| line.split_once(BOOT_FAILED)) {
             let why = why.split("; rebooting in ").next().unwrap_or_default();
             ensure!(why.contains(": ") || why.contains("vda"), "the reason says nothing: {why}");
             return Ok(Became::Stopped(why.to_owned()));

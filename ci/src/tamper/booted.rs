@@ -7,17 +7,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use surefoot_probe::Outcome as Done;
 
-use crate::machine::{End, Outcome, boot_report};
+use crate::machine::{BOOT_FAILED, End, Outcome, STARTING, boot_report};
 use crate::random::Random;
 use crate::tamper::mutation::{self, Altered};
 use crate::tamper::{Tally, Victim};
 
 /// What the probe does, which is the real init: read all of the root.
 const READ: &str = "probe.digest=/";
-/// PID 1's words when it gives up.
-const FAILED: &str = "surefoot: boot failed: ";
-/// PID 1's words when it has a root.
-const HANDED_OVER: &str = "surefoot: starting ";
 /// The kernel's words when it finds a block that is other than its hash (dm-verity-target.c, fs/verity/verify.c).
 const CORRUPTED: [&str; 2] = ["is corrupted", "FILE CORRUPTED!"];
 
@@ -112,11 +108,11 @@ impl<'v> Booted<'v> {
             ensure!(*made == digest, "{name} was read other than it was made");
             return Ok(if name == self.first { Ending::FirstChoice } else { Ending::FellBack });
         }
-        if outcome.console.contains(FAILED) {
+        if outcome.console.contains(BOOT_FAILED) {
             return Ok(Ending::Refused);
         }
         let corrupted = CORRUPTED.iter().any(|words| outcome.console.contains(words));
-        let handed_over = outcome.console.contains(HANDED_OVER);
+        let handed_over = outcome.console.contains(STARTING);
         ensure!(corrupted && handed_over && outcome.end == End::Rebooted, "it ended without a reason");
         Ok(Ending::Restarted)
     }

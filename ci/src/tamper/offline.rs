@@ -4,20 +4,15 @@ use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::command::command;
-use crate::paths;
+use crate::host_tool;
 use crate::random::Random;
 use crate::slots::Image;
 use crate::tamper::mutation::{self, Altered};
 use crate::tamper::{Tally, Victim};
-
-/// How long the tool may take, in seconds: a hang is a fault.
-const PATIENCE: &str = "60";
 
 /// What the tool made of an altered disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +70,7 @@ fn judge(victim: &Victim) -> Result<Ending> {
     let mut words = vec!["explain", "--json", "--cmdline", &victim.words, "--initramfs"].into_iter().map(PathBuf::from);
     let words: Vec<_> =
         words.by_ref().chain([victim.initramfs.clone(), "--disk".into(), victim.disk.clone()]).collect();
-    let output = tool(&words)?;
+    let output = host_tool::output(&words)?;
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
         Some(0) => {}
@@ -115,7 +110,8 @@ pub fn verify(disk: &Path, places: [u64; 2], image: &Image) -> Result<Ending> {
     extract(disk, places[0], &image.data, &data)?;
     extract(disk, places[1], &image.tree.image, &tree)?;
     let is_as_made = std::fs::read(&data)? == std::fs::read(&image.data)?;
-    let output = tool(&["verity".into(), "verify".into(), data, tree, PathBuf::from(&image.tree.root_hash)])?;
+    let root_hash = PathBuf::from(&image.tree.root_hash);
+    let output = host_tool::output(["verity".into(), "verify".into(), data, tree, root_hash])?;
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
         Some(0) => {
@@ -133,9 +129,4 @@ fn extract(disk: &Path, offset: u64, original: &Path, to: &Path) -> Result<()> {
     disk.seek(SeekFrom::Start(offset))?;
     std::io::copy(&mut disk.take(original.metadata()?.len()), &mut File::create(to)?)?;
     Ok(())
-}
-
-fn tool(words: &[PathBuf]) -> Result<Output> {
-    let tool = paths::program("surefoot")?;
-    command("timeout").args(["--kill-after=5", PATIENCE]).arg(tool).args(words).output().context("run surefoot")
 }

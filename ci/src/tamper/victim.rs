@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::cgpt::Counters;
 use crate::command::{command, run};
 use crate::composefs::Composefs;
-use crate::disk::{Disk, Partition, SYSROOT, types};
+use crate::disk::{Disk, Partition, SYSROOT, TABLE_SECTORS};
 use crate::drive::Drive;
 use crate::fsverity::Algorithm;
 use crate::images::Images;
@@ -22,11 +22,11 @@ use crate::roots::{KERNEL, root};
 use crate::slots::{Image, Slot, SlotDisk, accept};
 use crate::tamper::mutation::{BLOCK, Region};
 use crate::vm::Vm;
-use crate::{filesystem, initramfs};
+use crate::{filesystem, host_tool, initramfs};
 
 const STATE_BYTES: u64 = 32 << 20;
 /// Bytes of a partition table before and behind the partitions: protective MBR, header, entries.
-const TABLE: u64 = 34 * 512;
+const TABLE: u64 = TABLE_SECTORS * 512;
 
 /// What vouches for the deployments of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,8 +88,7 @@ impl Victim {
         let kernel = kernel::fetch(KERNEL)?;
         let scratch = tempfile::tempdir()?;
         let path = scratch.path().join("disk");
-        let (roots, state) = ([root(1)?, root(2)?], filesystem::empty_ext4(STATE_BYTES)?);
-        let state = Partition::new("state", types::VAR, &state);
+        let (roots, state) = ([root(1)?, root(2)?], Partition::state(&filesystem::empty_ext4(STATE_BYTES)?));
         let (mut pairs, mut packed) = (Vec::new(), Vec::new());
         let (disk, words, names) = match kind {
             Kind::Slots => {
@@ -134,9 +133,8 @@ impl Victim {
         };
         if kind == Kind::Images {
             // It has a ledger from then on, which both are good in.
-            let tool = crate::paths::program("surefoot")?;
             for name in ["os_1", "os_2"] {
-                run(command(&tool.to_string_lossy()).args(["mark-good", name, "--disk"]).arg(&path))?;
+                host_tool::run(&["mark-good", name], &path)?;
             }
         }
         let options: Vec<_> =
