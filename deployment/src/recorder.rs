@@ -27,18 +27,23 @@ pub struct Recorder {
     pub writes_left: Cell<usize>,
     /// The byte that changes, as on a failing drive, when it is written.
     pub wears: Option<u64>,
+    /// The byte that cannot be read until it is written.
+    pub unreadable: Cell<Option<u64>>,
 }
 
 impl Recorder {
     /// A sound disk with this content.
     pub fn new(image: &[u8]) -> Self {
         let (image, events) = (RefCell::new(image.to_vec()), RefCell::default());
-        Self { image, events, writes_left: Cell::new(usize::MAX), wears: None }
+        Self { image, events, writes_left: Cell::new(usize::MAX), wears: None, unreadable: Cell::new(None) }
     }
 }
 
 impl ReadAt for Recorder {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        if self.unreadable.get().is_some_and(|byte| holds(offset, buffer, byte)) {
+            return Err(ReadError::Device(5));
+        }
         self.image.borrow().as_slice().read_exact_at(offset, buffer)
     }
 
@@ -52,7 +57,8 @@ impl WriteAt for Recorder {
         self.writes_left.set(self.writes_left.get().checked_sub(1).ok_or(WriteError(5))?);
         let mut image = self.image.borrow_mut();
         write(&mut image, offset, bytes);
-        if let Some(worn) = self.wears.filter(|worn| (offset..offset + bytes.len() as u64).contains(worn)) {
+        self.unreadable.set(self.unreadable.get().filter(|byte| !holds(offset, bytes, *byte)));
+        if let Some(worn) = self.wears.filter(|worn| holds(offset, bytes, *worn)) {
             image[usize::try_from(worn).unwrap()] ^= 1;
         }
         self.events.borrow_mut().push(Event::Write(offset, bytes.to_vec()));
@@ -63,6 +69,11 @@ impl WriteAt for Recorder {
         self.events.borrow_mut().push(Event::Flush);
         Ok(())
     }
+}
+
+/// Whether a byte of the disk is among these, which lie at `offset`.
+fn holds(offset: u64, bytes: &[u8], byte: u64) -> bool {
+    (offset..offset + bytes.len() as u64).contains(&byte)
 }
 
 fn write(image: &mut [u8], offset: u64, bytes: &[u8]) {

@@ -5,7 +5,7 @@ use deployment::candidates::{Candidate, Keeper, RootSource};
 use deployment::discoverable::PartitionType;
 use deployment::gpt::{Gpt, RewriteError, rewrite};
 use deployment::ledger::Change;
-use deployment::ledger::file::{self as ledger_file, FILE_SIZE, LedgerError, LedgerFile, recorded};
+use deployment::ledger::file::{self as ledger_file, LedgerError, LedgerFile, recorded};
 use deployment::read::{ReadAt, ReadError};
 use deployment::table::PartitionTable;
 use deployment::vpick::path_after_try;
@@ -110,19 +110,19 @@ fn explain(disk: &str, error: &RewriteError) -> Reason {
 /// The ledger in the file of a filesystem.
 struct LedgerMedium {
     file: OwnedFd,
+    size: u64,
 }
 
 impl ReadAt for LedgerMedium {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        file::read_exact_at(self.file.as_fd(), offset, buffer).map_err(|errno| match errno {
-            // It ends there.
-            Errno::IO => ReadError::OutOfRange,
-            errno => ReadError::Device(errno.raw_os_error()),
-        })
+        if offset.saturating_add(buffer.len() as u64) > self.size {
+            return Err(ReadError::OutOfRange);
+        }
+        file::read_exact_at(self.file.as_fd(), offset, buffer).map_err(|errno| ReadError::Device(errno.raw_os_error()))
     }
 
     fn size(&self) -> u64 {
-        FILE_SIZE as u64
+        self.size
     }
 }
 
@@ -174,7 +174,8 @@ pub fn change_file(
     let opened = file::make_directory_beneath(directory, ledger_file::FOLDER, 0o700)
         .and_then(|()| file::open_writable_beneath(directory, ledger_file::PATH, true))
         .map_err(failed)?;
-    let medium = LedgerMedium { file: opened };
+    let size = file::status(opened.as_fd()).map_err(failed)?.size;
+    let medium = LedgerMedium { file: opened, size };
     ledger_file::rewrite(&medium, edit)
         .map_err(|error| reason!("cannot change the boot ledger {}: {error}", ledger_file::PATH))?;
     if is_new {

@@ -60,7 +60,7 @@ fn look_into<'a, B: Boot<'a>>(
     let Some(tree) = boot.sysroot(number) else { return Ok(()) };
     let watched = Watched::new(tree);
     let mut ledger = LedgerFile::default();
-    let found = ledger.read_in(tree);
+    let found = ledger.read_in(&watched);
     let look = Look { config, tree: &watched, initramfs: boot.initramfs(), device };
     let mut notes = Notes::new();
     candidates::look_into(&look, number, &ledger, &mut selection.candidates, &mut |what, why| {

@@ -41,7 +41,8 @@ pub const TRIES: u8 = 3;
 
 /// What is left of a longer name beside its checksum.
 const MAX_BEGINNING: usize = MAX_RECORDED_NAME - 9;
-const COPY_SIZE: usize = 4096;
+/// Bytes of one copy.
+pub(super) const COPY_SIZE: usize = 4096;
 const MAGIC: &[u8; 8] = b"SUREFOOT";
 const VERSION: u32 = 1;
 const VERSION_AT: usize = 8;
@@ -96,20 +97,23 @@ impl fmt::Debug for LedgerFile {
 }
 
 impl LedgerFile {
-    /// The ledger in force; an empty one where there is none that is sound. Also gives the place of the other copy.
+    /// The ledger in force; an empty one where there is none that is sound. Also gives the place of the other copy. One that
+    /// cannot be read is as good as damaged where the other is sound: drives give a sector a new place when it is written.
     #[inline(never)]
     fn read_into(&mut self, file: &dyn ReadAt) -> Result<u64, ReadError> {
-        let mut best = None;
+        let (mut best, mut unreadable) = (None, None);
         for place in [0, COPY_SIZE as u64] {
-            if let Some(generation) = self.load(file, place)?
-                && best.is_none_or(|(other, _)| is_after(generation, other))
-            {
-                best = Some((generation, place));
+            match self.load(file, place) {
+                Ok(Some(generation)) if best.is_none_or(|(other, _)| is_after(generation, other)) => {
+                    best = Some((generation, place));
+                }
+                Ok(_) => {}
+                Err(why) => unreadable = Some(why),
             }
         }
         let Some((_, place)) = best else {
             self.0.fill(0);
-            return Ok(0);
+            return unreadable.map_or(Ok(0), Err);
         };
         self.load(file, place)?;
         Ok(if place == 0 { COPY_SIZE as u64 } else { 0 })

@@ -23,6 +23,8 @@ pub(crate) struct Fixture {
     modified: BTreeMap<String, u64>,
     /// The paths of subvolumes, with whether they are marked read-only. Their numbers are 256 and so on, in this order.
     subvolumes: BTreeMap<String, bool>,
+    /// The byte of a file that cannot be read.
+    unreadable: BTreeMap<String, usize>,
 }
 
 impl Fixture {
@@ -68,6 +70,12 @@ impl Fixture {
     /// With something that last changed then.
     pub(crate) fn modified(mut self, path: &str, seconds: u64) -> Self {
         self.modified.insert(path.to_string(), seconds);
+        self
+    }
+
+    /// With a file of which this byte cannot be read.
+    pub(crate) fn unreadable(mut self, path: &str, byte: usize) -> Self {
+        self.unreadable.insert(path.to_string(), byte);
         self
     }
 
@@ -117,12 +125,16 @@ fn fill<'b>(buffer: &'b mut [u8], bytes: &[u8]) -> Result<&'b [u8], TreeError> {
 
 impl Tree for Fixture {
     fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], TreeError> {
-        fill(buffer, self.content(path)?)
+        let content = self.content(path)?;
+        if self.unreadable.contains_key(path) { Err(TreeError::Failed(5)) } else { fill(buffer, content) }
     }
 
     fn read_exact_at(&self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<(), TreeError> {
         let start = usize::try_from(offset).unwrap();
         let content = self.content(path)?;
+        if self.unreadable.get(path).is_some_and(|byte| (start..start + buffer.len()).contains(byte)) {
+            return Err(TreeError::Failed(5));
+        }
         let part = content.get(start..).and_then(|rest| rest.get(..buffer.len())).ok_or(TreeError::Failed(5))?;
         buffer.copy_from_slice(part);
         Ok(())

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use deployment::candidates::{Kind, TreeSource};
 use deployment::gpt::Attributes;
-use deployment::ledger::file::MAX_RECORDS;
+use deployment::ledger::file::{FILE_SIZE, MAX_RECORDS};
 
 use super::*;
 
@@ -91,4 +91,14 @@ fn in_a_full_ledger_a_try_takes_the_place_of_what_is_no_candidate() {
     ledger.read(&fs::read(format!("{}/{}", folder.0, ledger_file::PATH)).unwrap().as_slice()).unwrap();
     let found = ["update", "os-0", "os-1", "os-2", "os-3"].map(|name| ledger.find(name).map(Attributes::tries));
     assert_eq!(found, [Some(2), Some(0), Some(0), None, Some(0)]);
+}
+
+#[test]
+fn an_error_of_the_medium_is_not_the_end_of_the_file() {
+    // The kernel gives EIO for memory that is not there.
+    let file = file::open("/proc/self/mem", file::Access::Read).unwrap();
+    let medium = LedgerMedium { file, size: FILE_SIZE as u64 };
+    assert_eq!(medium.read_exact_at(0, &mut [0; 8]), Err(ReadError::Device(5)));
+    assert_eq!(medium.read_exact_at(FILE_SIZE as u64 - 7, &mut [0; 8]), Err(ReadError::OutOfRange));
+    assert_eq!(medium.read_exact_at(u64::MAX, &mut [0; 8]), Err(ReadError::OutOfRange));
 }

@@ -81,6 +81,40 @@ fn a_cut_at_any_moment_leaves_the_old_ledger_or_the_new_one() {
     }
 }
 
+#[test]
+fn a_change_heals_the_copy_that_cannot_be_read() {
+    let (mut image, _) = set(&vec![0; FILE_SIZE], "a", GOOD);
+    for change in 1..5_u8 {
+        let (newer, _) = set(&image, "a", GOOD.with_priority(change));
+        for byte in [0, COPY_SIZE - 1, COPY_SIZE, FILE_SIZE - 1] {
+            let file = Recorder::new(&newer);
+            file.unreadable.set(Some(byte as u64));
+            // What is left is the newer ledger, or the one before it.
+            let in_force = if usize::from(change % 2 == 1) == byte / COPY_SIZE { &image } else { &newer };
+            let mut ledger = LedgerFile::default();
+            ledger.read(&file).unwrap();
+            assert_eq!(ledger.find("a"), content(in_force).0.first().map(|(_, attributes)| *attributes));
+            rewrite(&file, &mut |ledger| ledger.set("b", UNTRIED, &keep_all)).unwrap();
+            let place = (byte / COPY_SIZE * COPY_SIZE) as u64;
+            assert!(matches!(file.events.borrow()[..], [Event::Write(at, _), Event::Flush] if at == place));
+            let mut expected = content(in_force);
+            expected.0.push(("b".to_string(), UNTRIED));
+            assert_eq!(content(&file.image.into_inner()), expected, "change {change}, byte {byte}");
+        }
+        image = newer;
+    }
+}
+
+#[test]
+fn a_file_of_which_no_copy_is_left_is_not_begun_anew_where_one_cannot_be_read() {
+    let (image, _) = set(&vec![0; FILE_SIZE], "a", GOOD);
+    let file = Recorder::new(&image);
+    file.unreadable.set(Some(0));
+    let why = rewrite(&file, &mut |_| Ok(())).unwrap_err();
+    assert_eq!(why.to_string(), "cannot read it: input/output error (errno 5)");
+    assert!(file.events.borrow().is_empty());
+}
+
 /// A file of two sound copies that have these generations and counts of reboots.
 fn generations(copies: [(u64, u8); 2]) -> Vec<u8> {
     let copy = |(generation, reboots): (u64, u8)| {
