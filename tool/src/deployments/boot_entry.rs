@@ -4,7 +4,7 @@
 use deployment::candidates::linked_deployment;
 use deployment::gpt::Attributes;
 use deployment::ostree::BootEntry;
-use deployment::tree::{Below, Tree};
+use deployment::tree::{Below, Tree, Watched};
 use init::ledger::rename;
 use init::mounted_tree::MountedTree;
 
@@ -22,11 +22,12 @@ pub(super) fn tell(
     place: &str,
     attributes: Attributes,
 ) -> Result<(), String> {
-    let tree: &dyn Tree = &Below { tree: filesystem, directory };
+    let watched = Watched::new(filesystem);
+    let tree: &dyn Tree = &Below { tree: &watched, directory };
     let from_top = |path: String| if directory.is_empty() { path } else { format!("{directory}/{path}") };
-    let Some(folder) = entries(tree) else { return Ok(()) };
+    let Some(folder) = entries(tree) else { return all_was_told(watched) };
     let mut names = Vec::new();
-    // A folder that cannot be listed holds nothing for us.
+    // A folder that is not there holds nothing for us.
     let _ = tree.list(&folder, &mut |name| {
         names.push(name.to_owned());
         true
@@ -39,7 +40,12 @@ pub(super) fn tell(
             rename(filesystem, &from_top(path), &new).map_err(|why| why.to_string())?;
         }
     }
-    Ok(())
+    all_was_told(watched)
+}
+
+/// What could not be read may have been the entry.
+fn all_was_told(watched: Watched<'_>) -> Result<(), String> {
+    watched.into_failure().map_or(Ok(()), |failure| Err(format!("cannot read the boot entries: {failure}")))
 }
 
 /// The folder of the boot entries that count.

@@ -41,6 +41,12 @@ impl Machine {
         let concerned: Vec<_> = (0..self.filesystems.len())
             .map(|number| self.concerned(&Home::Filesystem(number), target, &before, &after))
             .collect();
+        // What was not seen may be what comes first, or what makes way for a record.
+        for (filesystem, _) in self.filesystems.iter().zip(&concerned).filter(|(_, all)| !all.is_empty()) {
+            if let Some(why) = filesystem.untold() {
+                return Err(Error::system("cannot change", filesystem.volume.shown(), why));
+            }
+        }
         // A filesystem that is mounted read-only here could not be written.
         let volumes: Vec<_> = self.filesystems.drain(..).map(|filesystem| filesystem.volume).collect();
         let mut changed = self.deployments.get(target).cloned();
@@ -94,6 +100,7 @@ impl Machine {
         self.filesystems =
             volumes.iter().map(|volume| Filesystem::open(volume, Access::Read)).collect::<Result<_, _>>()?;
         self.list();
+        self.refused.drain(..).for_each(|why| why.warn());
         if let Some(running) = running {
             self.deployments.iter_mut().for_each(|(found, _)| found.running = found.is_same(&running));
         }

@@ -1,12 +1,14 @@
 //! A filesystem in which deployments lie, mounted where nobody else sees it.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use deployment::candidates::DeviceSource;
 use deployment::ledger::file::LedgerFile;
-use deployment::{FilesystemKind, Name};
+use deployment::tree::{Failure, Tree, Watched};
+use deployment::{BlockDevice, FilesystemKind, Name, ReadError};
 use init::mounted_tree::MountedTree;
 use sys::Errno;
 use sys::errno::Explained;
@@ -40,8 +42,10 @@ pub(super) struct Filesystem {
     pub(super) tree: MountedTree,
     /// What its boot ledger says; empty where it has none that is sound.
     pub(super) ledger: LedgerFile,
-    /// Whether it has one of which nothing is known any more.
-    pub(super) is_damaged: bool,
+    /// What is wrong with that.
+    pub(super) ledger_fault: Option<Error>,
+    /// What it failed to tell first.
+    untold: OnceCell<Failure>,
     // They go in this order.
     _mounted: Mounted,
     _device: Option<LoopDevice>,
@@ -53,7 +57,11 @@ impl Volume {
     pub(super) fn on_device(name: &str) -> Result<Option<Self>, Error> {
         let path = Path::new("/dev").join(name.replace('!', "/"));
         let disks = Disks::open(&[&path], Reading::default())?;
-        let found = disks.facts().devices().first().and_then(|device| device.filesystem.as_ref());
+        let device = disks.facts().devices().first();
+        if let Some(why) = device.and_then(unreadable) {
+            return Err(Error::system("cannot read", path.display(), why));
+        }
+        let found = device.and_then(|device| device.filesystem.as_ref());
         let kind = found.map(|filesystem| filesystem.kind).filter(|kind| kind.may_hold_deployments());
         let device = kind.and(Name::try_from(name).ok());
         Ok(device
@@ -105,24 +113,57 @@ impl Filesystem {
         let mounted = Mounted(place.clone());
         let tree = MountedTree::open(&place.to_string_lossy()).map_err(|errno| failed(&Explained(errno)))?;
         let mut ledger = LedgerFile::default();
-        let is_sound = ledger
-            .read_in(&tree)
-            .map_err(|why| Error::system("cannot read", format!("the boot ledger of {shown}"), why))?;
+        let ledger_of = format!("the boot ledger of {shown}");
+        let watched = Watched::new(&tree);
+        let is_sound = ledger.read_in(&watched).map_err(|why| Error::system("cannot read", &ledger_of, why))?;
+        let ledger_fault = match watched.into_failure() {
+            None if is_sound => None,
+            None => {
+                let why = "it is damaged: what it said is lost, and the next change begins a new one";
+                Some(Error::bad("cannot read", ledger_of, why))
+            }
+            Some(failure) => {
+                let why = format!("{failure}: its other copy serves, and the next change writes this one anew");
+                Some(Error::system("cannot read one copy of", ledger_of, why))
+            }
+        };
         Ok(Self {
             volume: volume.clone(),
             tree,
             ledger,
-            is_damaged: !is_sound,
+            ledger_fault,
+            untold: OnceCell::new(),
             _mounted: mounted,
             _device: device,
             _folder: folder,
         })
     }
 
+    /// Looks into it, and keeps in mind what it fails to tell.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&dyn Tree) -> T) -> T {
+        let watched = Watched::new(&self.tree);
+        let seen = look(&watched);
+        if let Some(failure) = watched.into_failure() {
+            // The first one is enough.
+            let _ = self.untold.set(failure);
+        }
+        seen
+    }
+
+    /// Why not all that lies in it has been seen, if that is so.
+    pub(super) fn untold(&self) -> Option<String> {
+        self.untold.get().map(|failure| format!("not all of it can be looked at: {failure}"))
+    }
+
     /// Whether it is on the device with this kernel name.
     pub(super) fn is_on(&self, device: &str) -> bool {
         *self.volume.device.device == *device
     }
+}
+
+/// Why it is not known whether a filesystem is on a device, if that is so.
+pub(super) fn unreadable(device: &BlockDevice) -> Option<ReadError> {
+    device.read_error.filter(|_| device.filesystem.is_none())
 }
 
 /// Why a filesystem is not mounted.

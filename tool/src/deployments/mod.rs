@@ -12,7 +12,6 @@ use boot_config::Config;
 use boot_config::policy::{DeploymentChoice, VerityPolicy};
 use deployment::Candidate;
 use deployment::candidates::{self, Candidates, Kind, Look, RootSource, Standing, Trust, rank};
-use deployment::tree::Tree;
 use deployment::vpick::path_after_try;
 use init::mounted_tree::MountedTree;
 
@@ -46,7 +45,7 @@ pub(crate) struct Machine {
     /// The ones that must be found, even where there are more than a list holds.
     sought: Vec<Deployment>,
     command_line: CommandLine,
-    /// Why filesystems were not looked into and slots not read, if that would have been worth something.
+    /// Why filesystems were not looked into, or not all of them, and slots not read, if that would have been worth something.
     pub(crate) refused: Vec<Error>,
     /// What keeps others from changing the ledgers. They go when everything is unmounted.
     _locks: Vec<Medium>,
@@ -107,10 +106,7 @@ impl Machine {
             for volume in volumes {
                 match Filesystem::open(volume, Access::Read) {
                     Ok(filesystem) => {
-                        if filesystem.is_damaged {
-                            let why = "it is damaged: what it said is lost, and the next change begins a new one";
-                            Error::bad("cannot read", format!("the boot ledger of {}", volume.shown()), why).warn();
-                        }
+                        filesystem.ledger_fault.iter().for_each(Error::warn);
                         self.filesystems.push(filesystem);
                     }
                     Err(why) => self.refused.push(why),
@@ -147,6 +143,11 @@ impl Machine {
         self.deployments = all;
         if !self.filesystems.is_empty() {
             self.find_next();
+        }
+        for filesystem in &self.filesystems {
+            if let Some(why) = filesystem.untold() {
+                self.refused.push(Error::system("cannot tell all deployments of", filesystem.volume.shown(), why));
+            }
         }
     }
 
@@ -197,9 +198,11 @@ impl Machine {
     fn look_into(&self, config: &Config<'_>, number: usize, found: &mut Candidates) {
         // What the initramfs says is in the running system, too, as a rule.
         let (Some(filesystem), Ok(initramfs)) = (self.filesystems.get(number), MountedTree::open("/")) else { return };
-        let look = Look { config, tree: &filesystem.tree, initramfs: &initramfs, device: &filesystem.volume.device };
         let number = u8::try_from(number).unwrap_or(u8::MAX);
-        candidates::look_into(&look, number, &filesystem.ledger, found, &mut |_, _| {});
+        filesystem.look(|tree| {
+            let look = Look { config, tree, initramfs: &initramfs, device: &filesystem.volume.device };
+            candidates::look_into(&look, number, &filesystem.ledger, found, &mut |_, _| {});
+        });
     }
 
     /// Looks for one deployment in particular, as a command line would name it: by its place or, where a kind has another
@@ -209,7 +212,7 @@ impl Machine {
         let filesystem = self.filesystems.get(number)?;
         let place = sought.place.as_deref()?;
         // The boot may have counted a try in the name of its file.
-        let tried = path_after_try(place).filter(|tried| filesystem.tree.status(tried).is_ok());
+        let tried = path_after_try(place).filter(|tried| filesystem.look(|tree| tree.status(tried)).is_ok());
         let place = tried.as_deref().unwrap_or(place);
         let mut config = self.command_line.parsed_or_any()?;
         // With root= a kind takes it that what is named is there.

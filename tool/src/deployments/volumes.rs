@@ -6,7 +6,7 @@ use std::path::Path;
 use deployment::candidates::{DeviceSource, MAX_SYSROOTS};
 use deployment::facts::partition_name;
 
-use super::filesystem::{Content, Volume};
+use super::filesystem::{Content, Volume, unreadable};
 use crate::disk_image::{Disks, Reading};
 use crate::error::Error;
 use crate::slots::{DiskOptions, kernel_name};
@@ -29,6 +29,9 @@ fn on_disk(path: &Path) -> (Vec<Volume>, Vec<Error>) {
     let is_block_device = std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device());
     let disk = kernel_name(path);
     let usable = disks.facts().devices().iter().filter_map(|device| {
+        if let Some(why) = unreadable(device) {
+            return Some(Err(Error::system("cannot read", format!("{} of {}", device.name, path.display()), why)));
+        }
         let kind = device.filesystem.as_ref()?.kind;
         if !kind.may_hold_deployments() {
             return None;

@@ -128,13 +128,13 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
         return Err(Error::usage("cannot roll back", machine.place(), what)
             .advice("Give it by --running, or name the slot to boot: surefoot set-next NAME."));
     };
+    machine.refused.drain(..).for_each(|why| why.warn());
     let usable = |entry: &Entry| {
         let found = usize::try_from(entry.number).ok().and_then(|index| machine.deployments.get(index));
         found.is_some_and(|(found, home)| {
             found.accepted != Some(false) && slot(&machine, home).is_none_or(|slot| check_usable(slot).is_ok())
         })
     };
-    machine.refused.iter().for_each(Error::warn);
     let entries: Vec<_> = machine.entries().into_iter().filter(usable).collect();
     let target = ledger::previous_good(&entries, u32::try_from(running).ok());
     let target = target.and_then(|target| usize::try_from(target).ok()).ok_or_else(|| {

@@ -1,5 +1,6 @@
 //! `surefoot status`, `mark-good`, `mark-bad`, `set-next` and `rollback` for deployments in filesystems.
 
+use std::fs;
 use std::os::unix::process::CommandExt;
 
 use serde_json::Value;
@@ -66,6 +67,32 @@ fn a_damaged_ledger_is_told_and_begun_anew() {
     let good = machine.run(&["mark-good", FIRST]);
     assert_eq!(good, format!("{FIRST} is good: priority 1, good\n--- stderr, exit code 0\n{warning}"));
     assert_eq!(machine.run(&["status", "--deployments"]), format!("{FIRST}\tostree\tvda\t1\t0\tgood\tnext\n"));
+}
+
+/// What comes first is not known where not all can be read; what is written down from such a look would count.
+#[test]
+fn what_cannot_be_read_is_told_and_keeps_the_ledger_from_changes() {
+    let machine = Machine::ext4(|top| {
+        ostree(top, &[1, 2]);
+        fs::create_dir(top.join("images")).unwrap();
+    });
+    machine.run(&["mark-good", FIRST]);
+    machine.damage("/images");
+    let ledger = machine.file("/surefoot/ledger");
+    let why = "not all of it can be looked at: /images: the device failed with errno ";
+    let warned = format!("surefoot: warning: cannot tell all deployments of ext4.img: {why}");
+    let status = machine.run(&["status", "--deployments"]);
+    assert!(status.starts_with(&format!("{SECOND}\tostree")) && status.contains(&warned), "{status}");
+    let explained = machine.explain(&[]);
+    assert!(explained.contains("not all of /dev/vda could be looked at: /images: "), "{explained}");
+    let refused = format!("\nsurefoot: cannot change ext4.img: {why}");
+    for words in
+        [&["mark-good", SECOND][..], &["mark-bad", SECOND], &["set-next", FIRST], &["rollback", "--running", SECOND]]
+    {
+        let said = machine.run(words);
+        assert!(said.starts_with(&format!("--- stderr, exit code 3\n{warned}")) && said.contains(&refused), "{said}");
+        assert_eq!(machine.file("/surefoot/ledger"), ledger, "{words:?}");
+    }
 }
 
 /// A snapshot that another program has made the default since the ledger was last changed is the next one; what is done here

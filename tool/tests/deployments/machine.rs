@@ -185,6 +185,26 @@ impl Machine {
         fs::read(self.image_path()).unwrap()
     }
 
+    /// Makes something of the ext4 in the image unreadable: its directory's blocks have not the checksums of before.
+    pub fn damage(&self, path: &str) {
+        let mut command = Command::new("/usr/sbin/debugfs");
+        let output = command.args(["-R", &format!("blocks {path}")]).arg(self.image_path()).output().unwrap();
+        let blocks = String::from_utf8(output.stdout).unwrap();
+        let mut image = self.image();
+        let size = 1024 << u32::from_le_bytes(image[1024 + 24..][..4].try_into().unwrap());
+        for block in blocks.split_whitespace() {
+            let block: usize = block.parse().unwrap();
+            image[block * size..][..size].fill(0x5a);
+        }
+        fs::write(self.image_path(), image).unwrap();
+    }
+
+    /// A file of the ext4 in the image.
+    pub fn file(&self, path: &str) -> Vec<u8> {
+        let mut command = Command::new("/usr/sbin/debugfs");
+        command.args(["-R", &format!("cat {path}")]).arg(self.image_path()).output().unwrap().stdout
+    }
+
     /// The names in a folder of the ext4 in the image.
     pub fn names(&self, folder: &str) -> Vec<String> {
         let mut command = Command::new("/usr/sbin/debugfs");
