@@ -2,7 +2,7 @@
 
 use sys::Errno;
 use sys::errno::Explained;
-use sys::file::{self, Access, AsFd, BorrowedFd, Kind, Links};
+use sys::file::{self, Access, AsFd, BorrowedFd, Kind, Links, OwnedFd};
 
 use crate::mounting::unopened;
 use crate::text::{self, Path, Reason};
@@ -22,10 +22,9 @@ pub fn check(root: &str, init: Option<&str>) -> Result<Path, Reason> {
     for directory in MOUNT_POINTS {
         check_directory(root, directory)?;
     }
-    let root =
-        file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))?;
+    let root = open(root)?;
     let root = root.as_fd();
-    if !OS_RELEASES.iter().any(|path| matches!(kind_of(root, path), Ok((Kind::File, _)))) {
+    if !has_any(root, OS_RELEASES, Kind::File)? {
         let why = "it has neither /etc/os-release nor /usr/lib/os-release (os-release(5))";
         return Err(reason!("the new root is no operating system: {why}"));
     }
@@ -63,15 +62,37 @@ pub fn check_modules(root: &str) -> Result<(), Reason> {
     if matches!(file::read("/proc/modules", &mut loaded), Ok(&[]) | Err(Errno::NOENT)) {
         return Ok(());
     }
-    let release = sys::process::kernel_release::<64>();
-    let open =
-        file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))?;
-    let has =
-        |folder: &str| matches!(kind_of(open.as_fd(), &path!("{folder}/modules/{release}")), Ok((Kind::Directory, _)));
-    if has("/usr/lib") || has("/lib") {
+    has_modules(open(root)?.as_fd(), &sys::process::kernel_release::<64>())
+}
+
+fn has_modules(root: BorrowedFd<'_>, release: &str) -> Result<(), Reason> {
+    let folders = ["/usr/lib", "/lib"].map(|folder| path!("{folder}/modules/{release}"));
+    if has_any(root, folders.each_ref().map(Path::as_str), Kind::Directory)? {
         return Ok(());
     }
     Err(reason!("it has no modules for the kernel that runs ({release})"))
+}
+
+fn open(root: &str) -> Result<OwnedFd, Reason> {
+    file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))
+}
+
+/// Whether something of this kind is at one of these paths. Where it is not, and one of them cannot be read, that is told.
+fn has_any(root: BorrowedFd<'_>, paths: [&str; 2], kind: Kind) -> Result<bool, Reason> {
+    let mut unreadable = None;
+    for path in paths {
+        match kind_of(root, path) {
+            Ok((found, _)) if found == kind => return Ok(true),
+            Err(errno) if !is_missing(errno) => unreadable = Some(reason!("cannot read {path}: {}", Explained(errno))),
+            _ => {}
+        }
+    }
+    unreadable.map_or(Ok(false), Err)
+}
+
+/// Whether there is nothing that the running system would find.
+fn is_missing(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::ACCESS)
 }
 
 /// Checks that `path` of the root at `root` is a directory that no symbolic link leads to: what is mounted there must not
@@ -101,15 +122,13 @@ fn executable(root: BorrowedFd<'_>, path: &str) -> Result<Path, Unfit> {
         Ok((Kind::File, mode)) if mode & EXECUTABLE != 0 => can_be_opened(root, path).map(|()| text::path(path)),
         Ok((Kind::File, mode)) => Err(reason!("it is not executable (mode {mode:04o})").into()),
         Ok(_) => Err(reason!("it is not a regular file").into()),
-        Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::ACCESS)) => {
-            Err(match link_of(root, path) {
-                Some(link) => {
-                    reason!("it is a link to {link}, which leads nowhere in the new root: {}", Explained(errno))
-                }
-                None => reason!("{}", Explained(errno)),
+        Err(errno) if is_missing(errno) => Err(match link_of(root, path) {
+            Some(link) => {
+                reason!("it is a link to {link}, which leads nowhere in the new root: {}", Explained(errno))
             }
-            .into())
+            None => reason!("{}", Explained(errno)),
         }
+        .into()),
         Err(errno) => Err(Unfit { why: reason!("{}", Explained(errno)), is_certain: false }),
     }
 }
@@ -135,4 +154,43 @@ fn link_of(root: BorrowedFd<'_>, path: &str) -> Option<Path> {
     let directory = if directory.is_empty() { "/" } else { directory };
     let directory = file::open_beneath(root, directory, Links::FollowInside).ok()?;
     file::read_link_at(directory.as_fd(), name, &mut buffer).ok().map(text::path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_not_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for directory in ["dev", "proc", "sys", "run", "etc", "usr/lib"] {
+            fs::create_dir_all(at(directory)).unwrap();
+        }
+        let top = folder.path().to_str().unwrap();
+        let root = open(top).unwrap();
+        let ends = || {
+            let modules = has_modules(root.as_fd(), "6.1").map_err(|why| why.to_string());
+            [check(top, None).unwrap_err().to_string(), modules.err().unwrap_or_default()]
+        };
+        let none = "the new root is no operating system: it has neither /etc/os-release nor /usr/lib/os-release \
+                    (os-release(5))";
+        assert_eq!(ends(), [none, "it has no modules for the kernel that runs (6.1)"]);
+        // The kernel gives an error for this name, whether anything has it or not.
+        let name = "x".repeat(256);
+        symlink(&name, at("etc/os-release")).unwrap();
+        symlink(&name, at("usr/lib/modules")).unwrap();
+        let unreadable = ["/etc/os-release", "/usr/lib/modules/6.1"]
+            .map(|path| std::format!("cannot read {path}: File name too long (ENAMETOOLONG)"));
+        assert_eq!(ends(), unreadable);
+        fs::write(at("usr/lib/os-release"), "").unwrap();
+        fs::create_dir_all(at("lib/modules/6.1")).unwrap();
+        let [root, modules] = ends();
+        assert!(root.starts_with("the new root has no init that can be started: "), "{root}");
+        assert_eq!(modules, "");
+    }
 }
