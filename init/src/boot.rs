@@ -33,7 +33,7 @@ use crate::mounting::takes_no_changes;
 use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select, sysroot};
 use crate::probe;
 use crate::report::{Booted, Report};
-use crate::text::Reason;
+use crate::text::{Reason, refused};
 use crate::watchdog::Watchdog;
 use crate::{SYSROOTS, log, modprobe, places, reason};
 
@@ -95,7 +95,7 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
 
     let kernel = Kernel::new(&tree, &config);
     let modprobe = modprobe.as_ref();
-    let initramfs = MountedTree::open("/").map_err(|errno| reason!("cannot open /: {}", Explained(errno)))?;
+    let initramfs = MountedTree::open("/").map_err(|errno| refused("open", "/", errno))?;
     let mut attempts = Attempts {
         config: &config,
         facts,
@@ -151,8 +151,7 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
     fn looked(&mut self, number: u8) -> Result<(), Reason> {
         if let Some(tree) = self.sysroots.get_mut(usize::from(number)) {
             let opened = MountedTree::open(&sysroot(number));
-            *tree =
-                Some(opened.map_err(|errno| reason!("cannot look into {}: {}", sysroot(number), Explained(errno)))?);
+            *tree = Some(opened.map_err(|errno| refused("look into", &sysroot(number), errno))?);
         }
         Ok(())
     }

@@ -6,14 +6,13 @@ use core::time::Duration;
 use boot_config::Config;
 use deployment::Facts;
 use sys::Errno;
-use sys::errno::Explained;
 use sys::file;
 use sys::uevent::{Event, MAX_EVENT, Received, Socket};
 
 use crate::load::Tree;
-use crate::text::Reason;
+use crate::text::{Reason, refused};
 use crate::watchdog::Watchdog;
-use crate::{log, path, reason};
+use crate::{log, path};
 
 /// Longest `modalias` of a device; input devices have the longest ones, storage is far below.
 const ALIAS_CAPACITY: usize = 512;
@@ -52,8 +51,7 @@ impl<'a> Hotplug<'a> {
     ///
     /// `watchdog` is armed first, for a disk that never answers keeps its driver from ever coming back.
     pub fn start(tree: &'a Tree, config: &'a Config<'a>, watchdog: &mut Watchdog) -> Result<Self, Reason> {
-        let socket = Socket::open()
-            .map_err(|errno| reason!("cannot listen for devices on a netlink socket: {}", Explained(errno)))?;
+        let socket = Socket::open().map_err(|errno| refused("listen for", "devices on a netlink socket", errno))?;
         let hotplug = Self { socket, tree, config, lost: Cell::new(false) };
         if watchdog.is_lacking() {
             hotplug.coldplug(Some(WATCHDOGS), watchdog);
@@ -68,7 +66,7 @@ impl<'a> Hotplug<'a> {
 
     /// Waits until the kernel announces something, at most `limit` (`None`: for ever).
     pub fn wait(&self, limit: Option<Duration>) -> Result<(), Reason> {
-        self.socket.wait(limit).map(|_| ()).map_err(|errno| reason!("cannot wait for devices: {}", Explained(errno)))
+        self.socket.wait(limit).map(|_| ()).map_err(|errno| refused("wait for", "devices", errno))
     }
 }
 
@@ -93,7 +91,7 @@ impl<S: Announcements> Hotplug<'_, S> {
                     self.coldplug(None, watchdog);
                 }
                 Ok(Received::Nothing) => break,
-                Err(errno) => return Err(reason!("cannot receive device announcements: {}", Explained(errno))),
+                Err(errno) => return Err(refused("receive", "device announcements", errno)),
             }
         }
         Ok(())

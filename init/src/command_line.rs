@@ -5,11 +5,10 @@ use boot_config::cmdline::end_of;
 use heapless::string::StringView;
 use heapless::{String, Vec};
 use sys::Errno;
-use sys::errno::Explained;
 use sys::file;
 use sys::reserve::Reserve;
 
-use crate::text::{Reason, below};
+use crate::text::{Reason, below, refused};
 use crate::{log, reason};
 
 /// Bytes of `/proc/cmdline`. The kernel keeps 2,048 on x86-64 (`COMMAND_LINE_SIZE`), more elsewhere.
@@ -68,7 +67,7 @@ fn append(path: &str, text: &mut StringView) -> Result<(), Reason> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(Errno::FBIG) => Err(too_long(path)),
         Err(Errno::BADMSG) => Err(reason!("cannot read the command line: {path} is not UTF-8 text")),
-        Err(errno) => Err(reason!("cannot read the command line from {path}: {}", Explained(errno))),
+        Err(errno) => Err(refused("read the command line from", path, errno)),
     }
 }
 
@@ -97,7 +96,7 @@ fn drop_in_names() -> Result<Vec<String<DROP_IN_NAME_CAPACITY>, MAX_DROP_INS>, R
                  {DROP_IN_NAME_CAPACITY} bytes"
             ));
         }
-        Err(errno) => return Err(reason!("cannot read {DROP_IN_DIRECTORY}: {}", Explained(errno))),
+        Err(errno) => return Err(refused("read", DROP_IN_DIRECTORY, errno)),
     }
     Ok(names)
 }

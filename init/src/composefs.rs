@@ -8,7 +8,7 @@ use sys::mount::{self, Attributes, Composefs, Message, MountError, Upper, Verity
 use crate::mounting::{explain, open_directory, open_file};
 use crate::plan::ComposefsSource;
 use crate::reason;
-use crate::text::Reason;
+use crate::text::{Reason, refused};
 
 /// Mounts it, or says why not; `room` is a place for a mount that is hidden again. Nothing is mounted as verified that is not: an image without the digest that it must have, and
 /// a kernel that cannot hold objects to theirs, are errors.
@@ -46,7 +46,7 @@ pub fn composefs(source: &ComposefsSource, target: &str, attributes: Attributes,
         }
     }
     made?;
-    hidden.map_err(|errno| reason!("cannot unmount {}: {}", room, sys::errno::Explained(errno)))
+    hidden.map_err(|errno| refused("unmount", room, errno))
 }
 
 fn check_digest(source: &ComposefsSource, image: BorrowedFd<'_>) -> Result<(), Reason> {
@@ -60,9 +60,7 @@ fn check_digest(source: &ComposefsSource, image: BorrowedFd<'_>) -> Result<(), R
         Err(Errno::OPNOTSUPP | Errno::NOTTY) => {
             Err(reason!("the filesystem of the image {} has no fs-verity, so that nothing verifies it", source.image))
         }
-        Err(errno) => {
-            Err(reason!("cannot read the fs-verity digest of {}: {}", source.image, sys::errno::Explained(errno)))
-        }
+        Err(errno) => Err(refused("read the fs-verity digest of", &source.image, errno)),
     }
 }
 

@@ -6,7 +6,7 @@ use sys::errno::Explained;
 use sys::file::{self, AsFd, OwnedFd};
 
 use crate::reason;
-use crate::text::Reason;
+use crate::text::{Reason, refused};
 
 /// An open block device.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Disk {
 impl Disk {
     /// Opens the device at `path`.
     pub fn open(path: &str) -> Result<Self, Reason> {
-        let file = sys::block::open(path).map_err(|errno| reason!("cannot open {path}: {}", Explained(errno)))?;
+        let file = sys::block::open(path).map_err(|errno| refused("open", path, errno))?;
         let size = sys::block::size(file.as_fd()).unwrap_or(0);
         Ok(Self { file, size })
     }

@@ -7,7 +7,7 @@ use sys::process;
 
 use crate::places;
 use crate::reason;
-use crate::text::Reason;
+use crate::text::{Reason, refused};
 
 const NO_SUID: Attributes = Attributes::NO_SUID;
 const NO_DEVICES: Attributes = Attributes::NO_DEVICES;
@@ -41,8 +41,7 @@ pub fn mount_kernel_filesystems() -> Result<(), Reason> {
     // lines still reach the kernel's log.
     let _ = process::use_console();
     for directory in [places::NEW_ROOT, places::RUN] {
-        file::make_directory(directory, 0o755)
-            .map_err(|errno| reason!("cannot make the directory {directory}: {}", Explained(errno)))?;
+        file::make_directory(directory, 0o755).map_err(|errno| refused("make the directory", directory, errno))?;
     }
     Ok(())
 }

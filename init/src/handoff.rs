@@ -10,7 +10,7 @@ use sys::process;
 use sys::start::Words;
 
 use crate::execute::NewRoot;
-use crate::text::{PATH_CAPACITY, Reason};
+use crate::text::{PATH_CAPACITY, Reason, refused};
 use crate::{path, places, reason};
 
 /// The kernel's filesystems, moved with all that is mounted in them.
@@ -49,5 +49,5 @@ fn switch(root: &NewRoot<'_, '_>, words: &Words) -> Result<core::convert::Infall
     let passed_on = words.arguments().skip(1).map(|word| -> &CStr { word });
     let arguments = core::iter::once(init).chain(passed_on);
     let errno = process::execute(init, arguments, words.environment());
-    Err(reason!("cannot start {path}: {}", Explained(errno)))
+    Err(refused("start", path, errno))
 }

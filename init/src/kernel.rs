@@ -19,7 +19,7 @@ use crate::disk::Disk;
 use crate::execute::System;
 use crate::load::Tree;
 use crate::plan::{Action, Device, LoopFile, Mount, Source, VerityDevice};
-use crate::text::{Path, Reason, below};
+use crate::text::{Path, Reason, below, refused};
 use crate::verity_device::{Content, Prepared, prepare};
 use crate::{SYSROOTS, log, mounting, new_root, path, places, reason};
 
@@ -127,7 +127,7 @@ impl System for Kernel<'_> {
     }
 
     fn deactivate_verity(&mut self, name: &str) -> Result<(), Reason> {
-        let failed = |errno| reason!("cannot remove the verity device {name}: {}", Explained(errno));
+        let failed = |errno| refused("remove the verity device", name, errno);
         Control::open().map_err(failed)?.remove(name).map_err(failed)?;
         if let Some(at) = self.verity.iter().position(|active| active.name == name) {
             let active = self.verity.swap_remove(at);
@@ -155,12 +155,12 @@ impl System for Kernel<'_> {
                 log::debug!("there is no {}", mount.target);
                 Ok(())
             }
-            Err(errno) => Err(reason!("cannot look for {}: {}", mount.target, Explained(errno))),
+            Err(errno) => Err(refused("look for", &mount.target, errno)),
         }
     }
 
     fn unmount(&mut self, target: &str) -> Result<(), Reason> {
-        sys::mount::unmount(target).map_err(|errno| reason!("cannot unmount {target}: {}", Explained(errno)))
+        sys::mount::unmount(target).map_err(|errno| refused("unmount", target, errno))
     }
 
     fn check_root(&mut self, init: Option<&str>) -> Result<Path, Reason> {
@@ -170,8 +170,9 @@ impl System for Kernel<'_> {
 
     fn perform(&mut self, action: &Action<'_>) -> Result<(), Reason> {
         match action {
-            Action::MakeDirectory { path, mode } => file::make_directory(path, *mode)
-                .map_err(|errno| reason!("cannot make the directory {path}: {}", Explained(errno))),
+            Action::MakeDirectory { path, mode } => {
+                file::make_directory(path, *mode).map_err(|errno| refused("make the directory", path, errno))
+            }
             Action::MakeDirectoryLike { model, path } => copy(model, path, Depth::AttributesOnly),
             Action::FillDirectory { source, target } => copy(source, target, Depth::Contents),
             Action::CheckDirectory { path } => new_root::check_directory(places::NEW_ROOT, path),
@@ -185,7 +186,7 @@ impl System for Kernel<'_> {
                 written.map_err(|errno| {
                     // What is there by now is not to be told of the next candidate.
                     let _ = file::remove(path);
-                    reason!("cannot write {path}: {}", Explained(errno))
+                    refused("write", path, errno)
                 })
             }
             Action::CheckModules => new_root::check_modules(places::NEW_ROOT),
@@ -205,7 +206,7 @@ impl System for Kernel<'_> {
         match file::remove(path) {
             // Two steps may have made it.
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(reason!("cannot remove {path}: {}", Explained(errno))),
+            Err(errno) => Err(refused("remove", path, errno)),
         }
     }
 
@@ -239,7 +240,7 @@ impl Kernel<'_> {
         let link = places::VOLATILE_ROOT;
         file::make_directory("/run/systemd", 0o755)
             .and_then(|()| file::link(&path!("/dev/block/{number}"), link))
-            .map_err(|errno| reason!("cannot make the link {link}: {}", Explained(errno)))
+            .map_err(|errno| refused("make the link", link, errno))
     }
 
     /// Loads the device's table again, with the reaction in it. The kernel is asked whether it knows the reaction to

@@ -12,7 +12,7 @@ use sys::mount::{self, Attributes, Message, MountError, Submounts};
 
 use crate::composefs::composefs;
 use crate::plan::{Mount, Source};
-use crate::text::{Path, Reason};
+use crate::text::{Path, Reason, refused};
 use crate::{SYSROOTS, path, places, reason};
 
 /// Longest text of all options of one filesystem: an overlay's, with three paths.
@@ -124,8 +124,7 @@ pub fn open_file(path: &str) -> Result<OwnedFd, Reason> {
 /// Checks that nothing is mounted any more where plans mount.
 pub fn check_unmounted() -> Result<(), Reason> {
     let mut mounts = String::<MOUNTS_CAPACITY>::new();
-    file::append_text("/proc/self/mounts", &mut mounts)
-        .map_err(|errno| reason!("cannot read /proc/self/mounts: {}", Explained(errno)))?;
+    file::append_text("/proc/self/mounts", &mut mounts).map_err(|errno| refused("read", "/proc/self/mounts", errno))?;
     let target = |line: &str| -> Option<Path> { line.split(' ').nth(1).map(|target| path!("{target}")) };
     let is_ours = |target: &Path| {
         let in_run = target.starts_with(places::RUN) && !target.starts_with(places::SYSROOTS);

@@ -5,7 +5,7 @@ use sys::errno::Explained;
 use sys::file::{self, Access, AsFd, BorrowedFd, Kind, Links, OwnedFd};
 
 use crate::mounting::unopened;
-use crate::text::{self, Path, Reason};
+use crate::text::{self, Path, Reason, refused};
 use crate::{path, reason};
 
 /// Programs that are tried where no `init=` is given, in the kernel's own order (init/main.c).
@@ -74,7 +74,7 @@ fn has_modules(root: BorrowedFd<'_>, release: &str) -> Result<(), Reason> {
 }
 
 fn open(root: &str) -> Result<OwnedFd, Reason> {
-    file::open_directory(root).map_err(|errno| reason!("cannot open the new root {root}: {}", Explained(errno)))
+    file::open_directory(root).map_err(|errno| refused("open the new root", root, errno))
 }
 
 /// Whether something of this kind is at one of these paths. Where it is not, and one of them cannot be read, that is told.
@@ -83,7 +83,7 @@ fn has_any(root: BorrowedFd<'_>, paths: [&str; 2], kind: Kind) -> Result<bool, R
     for path in paths {
         match kind_of(root, path) {
             Ok((found, _)) if found == kind => return Ok(true),
-            Err(errno) if !is_missing(errno) => unreadable = Some(reason!("cannot read {path}: {}", Explained(errno))),
+            Err(errno) if !is_missing(errno) => unreadable = Some(refused("read", path, errno)),
             _ => {}
         }
     }

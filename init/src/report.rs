@@ -8,14 +8,13 @@ use boot_config::config::UnknownKey;
 use deployment::Facts;
 use deployment::candidates::{Candidate, Trust};
 use heapless::{String, Vec};
-use sys::errno::Explained;
 use sys::file::{self, Access, AsFd, BorrowedFd, OwnedFd};
 
 use crate::choice::{self, Choice};
 use crate::execute::NewRoot;
 use crate::json::Json;
 use crate::plan::{Action, Options, Plan, Source};
-use crate::text::Reason;
+use crate::text::{Reason, refused};
 use crate::{SYSROOTS, log, places, reason};
 
 /// Version of the report's schema: raised when a field changes its meaning or goes away, not when one is added.
@@ -95,7 +94,7 @@ impl Report {
     pub fn write(&self, booted: &Booted<'_, '_>, unknown: &[UnknownKey<'_>]) -> Result<(), Reason> {
         let failed = |path: &str| reason!("cannot write {path}: the report of this boot is incomplete");
         file::create(places::DEPLOYMENT, booted.root.plan().deployment.as_bytes())
-            .map_err(|errno| reason!("cannot write {}: {}", places::DEPLOYMENT, Explained(errno)))?;
+            .map_err(|errno| refused("write", places::DEPLOYMENT, errno))?;
         let out = FileWriter::create(places::REPORT).map_err(|_| failed(places::REPORT))?;
         let mut json = Json::new(out);
         self.document(&mut json, booted, unknown).map_err(|_| failed(places::REPORT))?;

@@ -7,7 +7,7 @@ use core::fmt::{self, Write as _};
 use heapless::String;
 use heapless::string::StringView;
 
-pub use reason::{REASON_CAPACITY, Reason};
+pub use reason::{REASON_CAPACITY, Reason, refused};
 
 /// Longest path that PID 1 composes, in bytes. Longer ones are refused by the kernel interface (`ENAMETOOLONG`).
 pub const PATH_CAPACITY: usize = 255;

@@ -4,9 +4,12 @@ use core::fmt;
 use core::ops::Deref;
 
 use heapless::String;
+use sys::Errno;
+use sys::errno::Explained;
 use sys::lending::{Lent, Place, lend};
 
 use super::write_clipped;
+use crate::reason;
 
 /// Longest reason that is kept of a failure, in bytes.
 pub const REASON_CAPACITY: usize = 512;
@@ -80,6 +83,13 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
     }
+}
+
+/// Why the kernel refused something: `cannot DOING OBJECT: WHY`.
+#[cold]
+#[inline(never)]
+pub fn refused(doing: &str, object: &str, errno: Errno) -> Reason {
+    reason!("cannot {doing} {object}: {}", Explained(errno))
 }
 
 /// A [`Reason`] from a format string.
