@@ -52,10 +52,9 @@ fn look_into<'a, B: Boot<'a>>(
 ) -> Result<(), Reason> {
     plan.make_look(config, device, &selection.state, number)?;
     boot.looking(plan, number);
-    carry_out(&plan.steps, boot.system()).map_err(|failed| failed.reason)?;
+    carry_out(&plan.steps, boot.system()).map_err(|failed| with_leftover(failed.reason, failed.leftover))?;
     if let Err(reason) = boot.looked(number) {
-        undo(&plan.steps, boot.system())?;
-        return Err(reason);
+        return Err(with_leftover(reason, undo(&plan.steps, boot.system()).err()));
     }
     let Some(tree) = boot.sysroot(number) else { return Ok(()) };
     let watched = Watched::new(tree);
@@ -92,6 +91,14 @@ fn look_into<'a, B: Boot<'a>>(
         }
     }
     Ok(())
+}
+
+/// A reason, with what is left of the steps before it.
+fn with_leftover(reason: Reason, leftover: Option<Reason>) -> Reason {
+    match leftover {
+        Some(left) => reason!("{reason}; {left}"),
+        None => reason,
+    }
 }
 
 /// Most things that are reported as no candidates of one filesystem.

@@ -6,7 +6,9 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use boot_config::Sources;
-use deployment::candidates::{CandidateName, Keeper, Kind, Order, Record, RootSource, Standing, Trust, VeritySource};
+use deployment::candidates::{
+    CandidateName, DeviceSource, Keeper, Kind, Order, Record, RootSource, Standing, Trust, VeritySource,
+};
 use deployment::gpt::Attributes;
 use deployment::ledger::Entry;
 use deployment::{FilesystemKind, Name};
@@ -23,7 +25,8 @@ struct Machine {
     log: Vec<String>,
     /// Data devices whose verity device cannot be made.
     corrupt: Vec<&'static str>,
-    /// What fails or lacks besides: the `state` device, a `shell`, the `ledger`, the look for `modules`, the `undo`ing.
+    /// What fails or lacks besides: the `state` device, a `shell`, the `ledger`, the look for `modules`, the `undo`ing, the mount
+    /// of a `sysroot`, a `look` at it.
     failing: &'static [&'static str],
     then: Option<Emergency>,
 }
@@ -55,7 +58,7 @@ impl Boot<'_> for Machine {
     fn looking(&mut self, _: &Plan<'_>, _: u8) {}
 
     fn looked(&mut self, _: u8) -> Result<(), Reason> {
-        Ok(())
+        if self.fails("look") { Err(reason!("no handle")) } else { Ok(()) }
     }
 
     fn sysroot(&self, _: u8) -> Option<&dyn Tree> {
@@ -121,11 +124,13 @@ impl System for Machine {
     }
 
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Reason> {
-        if self.fails("state") && mount.target == crate::places::STATE { Err(reason!("state")) } else { Ok(()) }
+        let what = if mount.target.starts_with(crate::places::SYSROOTS) { "sysroot" } else { "state" };
+        let is_meant = what == "sysroot" || mount.target == crate::places::STATE;
+        if is_meant && self.fails(what) { Err(reason!("{what}")) } else { Ok(()) }
     }
 
     fn unmount(&mut self, _: &str) -> Result<(), Reason> {
-        Ok(())
+        if self.fails("undo") { Err(reason!("cannot unmount")) } else { Ok(()) }
     }
 
     fn check_root(&mut self, _: Option<&str>) -> Result<Path, Reason> {
@@ -365,4 +370,24 @@ fn an_action_on_failure_leaves_the_others_untried() {
     assert_eq!((ended.unwrap_err().as_str(), followed), ("corrupt", Some(Emergency::Reboot)));
     assert_eq!(written, "vda: write down automatic reboot 1");
     assert_eq!(exhausted("surefoot.on-failure=reboot", slots(), 3).0.as_deref(), Ok("c"));
+}
+
+#[test]
+fn what_a_look_that_fails_has_left_is_reported() {
+    let config = Config::parse(Sources { cmdline: "root=/dev/vda surefoot.deployment=auto", ..Sources::default() });
+    let config = config.unwrap();
+    let reported = |failing| {
+        let state = StateChoice::Memory;
+        let mut selection = Selection::of(deployment::candidates::Candidates::new(), state, None);
+        let device = Name::try_from("vda").unwrap();
+        selection.sysroots.push(DeviceSource { device, filesystem: Some(FilesystemKind::Ext4) }).unwrap();
+        let mut machine = Machine { failing, ..Machine::default() };
+        crate::look::look_into_all(&config, &mut selection, &mut Box::new(Plan::new()), &mut machine);
+        machine.log.join("\n")
+    };
+    let degraded = |why: &str| format!("degraded: no deployment was looked for in /dev/vda: {why}");
+    assert_eq!(reported(&["sysroot"]), degraded("sysroot"));
+    assert_eq!(reported(&["sysroot", "undo"]), degraded("sysroot; a mount is left"));
+    assert_eq!(reported(&["look"]), degraded("no handle"));
+    assert_eq!(reported(&["look", "undo"]), degraded("no handle; cannot unmount"));
 }
