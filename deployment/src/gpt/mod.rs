@@ -70,8 +70,8 @@ impl core::error::Error for GptError {}
 impl Gpt {
     /// Reads and checks the table of a disk with sectors of `sector_size` bytes (512 or 4096, as the kernel's logical
     /// block size). The backup at the last sector serves when the primary at sector 1 is not valid; where only the primary's
-    /// entries are not what its header was written with, as after a power cut, the backup that this header names comes first:
-    /// on a disk that has grown it is not at the end.
+    /// entries cannot be read, or are not what its header was written with, as after a power cut, the backup that this header
+    /// names comes first: on a disk that has grown it is not at the end.
     pub fn read(reader: &dyn ReadAt, sector_size: u32) -> Result<Self, GptError> {
         let sectors = reader.size().checked_div(sector_size.into()).unwrap_or(0);
         let last_lba = sectors.checked_sub(1).ok_or(GptError::Absent)?;
@@ -81,10 +81,11 @@ impl Gpt {
             Ok(header) => return Ok(table(header, last_lba, None)),
             Err(problem) => problem,
         };
-        // Where it cannot be read no header is found at its place.
+        // Where it is the header itself that cannot be read, neither can this.
         let mut named = [0; 8];
         let place = u64::from(sector_size).saturating_add(ALTERNATE_OFFSET);
-        let is_whole = primary == HeaderProblem::EntriesChecksum && reader.read_exact_at(place, &mut named).is_ok();
+        let is_whole = matches!(primary, HeaderProblem::EntriesChecksum | HeaderProblem::Unreadable(_))
+            && reader.read_exact_at(place, &mut named).is_ok();
         let places = [if is_whole { u64::from_le_bytes(named) } else { last_lba }, last_lba];
         let mut backup = HeaderProblem::NoSignature;
         for place in places {

@@ -234,6 +234,25 @@ fn an_unreadable_sector_makes_the_backup_serve() {
     }
 }
 
+#[test]
+fn on_a_disk_that_has_grown_the_backup_serves_that_the_header_names() {
+    let mut image = disk(512);
+    image.resize(2 * image.len(), 0);
+    for sector in [2, 33] {
+        let disk = BadSector { image: image.clone(), sector };
+        let table = Gpt::read(&disk, 512).unwrap();
+        assert_eq!(table.primary_problem(), Some(HeaderProblem::Unreadable(ReadError::Device(5))), "{sector}");
+        assert_eq!(table.entry(&disk, 1).unwrap().unwrap().label, LABEL);
+    }
+    // The sectors are written anew from it.
+    let recorder = crate::recorder::Recorder::new(&image);
+    recorder.unreadable.set(Some(2 * 512));
+    assert_eq!(rewrite(&recorder, 512, &mut |_| ()), Ok(true));
+    assert!(recorder.image.into_inner() == image);
+    // Nobody knows where it is then.
+    assert_eq!(Gpt::read(&BadSector { image, sector: 1 }, 512), Err(GptError::Absent));
+}
+
 /// The bytes of a small disk around its table: the front, and the backup at the end.
 fn small_disk() -> Vec<u8> {
     let mut image = std::io::Cursor::new(vec![0; 100 * 512]);
