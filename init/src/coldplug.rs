@@ -27,11 +27,17 @@ const MAX_AT_ONCE: usize = 4096;
 pub trait Announcements {
     /// The next one, without waiting.
     fn receive<'b>(&self, buffer: &'b mut [u8; MAX_EVENT]) -> Result<Received<'b>, Errno>;
+    /// Waits for it, at most `limit` (`None`: for ever).
+    fn wait(&self, limit: Option<Duration>) -> Result<(), Errno>;
 }
 
 impl Announcements for Socket {
     fn receive<'b>(&self, buffer: &'b mut [u8; MAX_EVENT]) -> Result<Received<'b>, Errno> {
         Self::receive(self, buffer)
+    }
+
+    fn wait(&self, limit: Option<Duration>) -> Result<(), Errno> {
+        Self::wait(self, limit).map(|_| ())
     }
 }
 
@@ -63,11 +69,6 @@ impl<'a> Hotplug<'a> {
         hotplug.coldplug(None, watchdog);
         Ok(hotplug)
     }
-
-    /// Waits until the kernel announces something, at most `limit` (`None`: for ever).
-    pub fn wait(&self, limit: Option<Duration>) -> Result<(), Reason> {
-        self.socket.wait(limit).map(|_| ()).map_err(|errno| refused("wait for", "devices", errno))
-    }
 }
 
 impl<S: Announcements> Hotplug<'_, S> {
@@ -95,6 +96,13 @@ impl<S: Announcements> Hotplug<'_, S> {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the kernel announces something, at most `limit` (`None`: for ever). Where announcements were lost and
+    /// nothing was looked at since there may be none to wait for.
+    pub fn wait(&self, limit: Option<Duration>) -> Result<(), Reason> {
+        let limit = if self.lost.get() { Some(Duration::ZERO) } else { limit };
+        self.socket.wait(limit).map_err(|errno| refused("wait for", "devices", errno))
     }
 
     #[inline(never)]
@@ -153,6 +161,11 @@ mod tests {
             room.copy_from_slice(text.replace('\n', "\0").as_bytes());
             Ok(Received::Event(Event::of(room)))
         }
+
+        /// What would wait for ever is an error.
+        fn wait(&self, limit: Option<Duration>) -> Result<(), Errno> {
+            if limit.is_none() && self.0.borrow().is_empty() { Err(Errno::TIMEDOUT) } else { Ok(()) }
+        }
     }
 
     fn disk(name: &str) -> BlockDevice {
@@ -165,7 +178,8 @@ mod tests {
     const CHANGED: &str = "ACTION=change\nSUBSYSTEM=block\nDEVPATH=/devices/x/block/sda";
     const OTHER: &str = "ACTION=remove\nSUBSYSTEM=bdi\nDEVPATH=/devices/virtual/bdi/8:0";
 
-    /// What is still known of the disks `sda` and `sdb` after one look at these announcements, and after another one.
+    /// What is still known of the disks `sda` and `sdb` after one look at these announcements, and after another one, should
+    /// the wait for it end.
     fn known_after(script: &[&'static str]) -> [std::vec::Vec<std::string::String>; 2] {
         let (tree, config) = (Tree::open(), Config::parse(boot_config::Sources::default()).unwrap());
         let socket = Script(RefCell::new(script.iter().rev().copied().collect()));
@@ -174,8 +188,12 @@ mod tests {
         for name in ["sda", "sdb"] {
             facts.insert(disk(name)).unwrap();
         }
+        let mut ends = true;
         [(); 2].map(|()| {
-            hotplug.settle(&mut facts, &mut Watchdog::default()).unwrap();
+            if ends {
+                hotplug.settle(&mut facts, &mut Watchdog::default()).unwrap();
+            }
+            ends = hotplug.wait(None).is_ok();
             facts.devices().iter().map(|device| device.name.as_str().into()).collect()
         })
     }
@@ -194,6 +212,8 @@ mod tests {
         let mut flood = std::vec!["lost"];
         flood.resize(MAX_AT_ONCE + 10, ADDED);
         assert_eq!(known_after(&flood).map(|known| known.len()), [2, 0]);
+        // So many that none is left, and that it is not known yet.
+        assert_eq!(known_after(&flood[..MAX_AT_ONCE]).map(|known| known.len()), [2, 0]);
         assert_eq!(known_after(&flood[1..]).map(|known| known.len()), [2, 2]);
     }
 }
