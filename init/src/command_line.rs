@@ -50,7 +50,7 @@ impl Texts {
         append("/proc/bootconfig", &mut self.bootconfig)?;
         for name in &drop_in_names()? {
             append(&below(DROP_IN_DIRECTORY, name), &mut self.drop_ins)?;
-            self.drop_ins.push_str(end_of(&self.drop_ins)).map_err(|_| too_long(DROP_IN_DIRECTORY))?;
+            end(&mut self.drop_ins, name)?;
         }
         if self.cmdline.trim_end().len() >= KERNEL_LIMIT {
             log::warn!(
@@ -60,6 +60,15 @@ impl Texts {
         }
         Ok(Sources { drop_ins: &self.drop_ins, bootconfig: &self.bootconfig, cmdline: &self.cmdline })
     }
+}
+
+/// Ends what the drop-in file `name` says. A quote that it leaves open ends there, too, and is unlikely to be meant.
+fn end(text: &mut StringView, name: &str) -> Result<(), Reason> {
+    let end = end_of(text);
+    if end != "\n" {
+        log::warn!("{DROP_IN_DIRECTORY}/{name}: a quote is opened, and not closed: it ends with the file");
+    }
+    text.push_str(end).map_err(|_| too_long(DROP_IN_DIRECTORY))
 }
 
 fn append(path: &str, text: &mut StringView) -> Result<(), Reason> {
@@ -99,4 +108,46 @@ fn drop_in_names() -> Result<Vec<String<DROP_IN_NAME_CAPACITY>, MAX_DROP_INS>, R
         Err(errno) => return Err(refused("read", DROP_IN_DIRECTORY, errno)),
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+    use std::sync::Mutex;
+
+    use ::log::{LevelFilter, Log, Metadata, Record};
+
+    use super::*;
+
+    /// What is logged while the tests run.
+    struct Lines(Mutex<std::vec::Vec<std::string::String>>);
+
+    static LINES: Lines = Lines(Mutex::new(std::vec::Vec::new()));
+
+    impl Log for Lines {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &Record<'_>) {
+            self.0.lock().unwrap().push(record.args().to_string());
+        }
+
+        fn flush(&self) {}
+    }
+
+    #[test]
+    fn a_quote_that_a_drop_in_leaves_open_is_told() {
+        ::log::set_logger(&LINES).unwrap();
+        ::log::set_max_level(LevelFilter::Warn);
+        let mut text = String::<64>::new();
+        for (name, words) in [("10.conf", "a=\"b c\""), ("20.conf", "d=\"e"), ("30.conf", "f")] {
+            text.push_str(words).unwrap();
+            end(&mut text, name).unwrap();
+        }
+        assert_eq!(text, "a=\"b c\"\nd=\"e\"\nf\n");
+        let lines = LINES.0.lock().unwrap();
+        let told: std::vec::Vec<_> = lines.iter().filter(|line| line.starts_with(DROP_IN_DIRECTORY)).collect();
+        assert_eq!(told, ["/etc/cmdline.d/20.conf: a quote is opened, and not closed: it ends with the file"]);
+    }
 }
