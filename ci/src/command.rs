@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 /// A command whose search path includes the system directories, where mkfs and its like live.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
-    let path = std::env::var("PATH").unwrap_or_default();
+    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".to_owned());
     command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")).env("LC_ALL", "C").stdin(Stdio::null());
     command
 }

@@ -96,6 +96,15 @@ impl Tree {
         self.nodes.contains_key(Path::new(path))
     }
 
+    /// The path without the link that it may begin with: `usr/lib/x` for `lib/x` where `lib` is a link to `usr/lib`.
+    pub fn followed(&self, path: &str) -> String {
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        match self.nodes.get(Path::new(first)) {
+            Some(Node::Symlink(target)) => format!("{target}/{rest}"),
+            _ => path.to_owned(),
+        }
+    }
+
     /// The tree below a directory, as a tree of its own.
     #[must_use]
     pub fn below(self, path: &str) -> Self {
@@ -167,5 +176,18 @@ impl Node {
             Self::Symlink(target) => ("l".to_owned(), target.as_bytes()),
         };
         key.text(&kind).bytes(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_at_the_beginning_is_followed() {
+        let tree = Tree::default().directory("usr").directory("usr/lib").symlink("lib", "usr/lib");
+        for (path, expected) in [("lib/x/y", "usr/lib/x/y"), ("usr/lib/x", "usr/lib/x"), ("lib64/x", "lib64/x")] {
+            assert_eq!(tree.followed(path), expected);
+        }
     }
 }

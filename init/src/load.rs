@@ -64,10 +64,9 @@ impl Tree {
 
     /// Why modules may be missing: the initramfs was made for another kernel.
     pub fn mismatch(&self) -> Option<Reason> {
+        let foreign = self.foreign.as_ref()?;
         let release = sys::process::kernel_release::<128>();
-        self.foreign.as_ref().map(|foreign| {
-            reason!("the modules in this initramfs are for kernel {foreign}, the running kernel is {release}")
-        })
+        Some(reason!("the modules in this initramfs are for kernel {foreign}, the running kernel is {release}"))
     }
 
     fn index(&self) -> ModuleIndex<'_> {

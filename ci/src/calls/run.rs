@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::mount::{MntFlags, umount2};
+use sys::Errno;
+use sys::device_mapper::Control;
 use sys::file::AsFd;
 use sys::loop_device::{self, LoopDevice, Options};
 
@@ -40,9 +42,15 @@ const OWN: [&str; 14] = [
 /// How long a run may last: one takes a fraction of a second.
 const PATIENCE: &str = "30s";
 /// How long the kernel may take to give a loop device back when nobody uses it any more.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(10);
 
 const TRACE: &str = "/tmp/trace";
+/// Where nodes and links of the device-mapper are; it need not be there.
+const MAPPER: &str = "/dev/mapper";
+/// How strace(1) names the requests of ioctl(2) that go to the device-mapper.
+const MAPPER_REQUEST: &str = " DM_";
+/// Names of the devices that PID 1 makes there.
+const MAPPED: [&str; 2] = ["root", "usr"];
 
 /// One call of PID 1: the `number`-th of its name since the program began.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +59,8 @@ pub(super) struct Call {
     number: usize,
     /// Its place among those of PID 1, from 1.
     place: usize,
+    /// Whether it is a request to the device-mapper.
+    pub(super) is_to_mapper: bool,
 }
 
 impl fmt::Display for Call {
@@ -95,34 +105,23 @@ impl<'c> Runner<'c> {
         let (report, trace) = self.run(&[])?;
         let report = report.map_err(anyhow::Error::msg)?;
         ensure!(report == self.usual, "two runs differ without a fault: {report:?} and {:?}", self.usual);
-        let (mut counts, mut calls, mut is_pid1) = (BTreeMap::<&str, usize>::new(), Vec::new(), false);
-        for line in trace.lines() {
-            let Some((name, arguments)) = line.split_once('(') else { continue };
-            let number = counts.entry(name).or_default();
-            *number += 1;
-            if arguments.contains(END) {
-                return Ok(calls);
-            }
-            if is_pid1 && !OWN.contains(&name) {
-                calls.push(Call { name: name.to_owned(), number: *number, place: calls.len() + 1 });
-            }
-            is_pid1 |= arguments.contains(BEGIN);
-        }
-        bail!("the trace has no end:\n{trace}")
+        calls_of(&trace)
     }
 
     /// Has one call fail. The text is the reason, or what is wrong.
     pub(super) fn fail(&mut self, call: &Call, error: &str) -> Result<(End, String)> {
         let Call { name, number, .. } = call;
-        let words = ["-e", &format!("trace={name}"), "-e", &format!("inject={name}:error={error}:when={number}")]
-            .map(str::to_owned);
+        // With a filter, which wants `-f`, strace stops the program at these calls alone.
+        let traced = ["-f", "--seccomp-bpf", "-e", &format!("trace={name}")];
+        let injected = ["-e", &format!("inject={name}:error={error}:when={number}")];
+        let words = [&traced[..], &injected].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
         let (report, trace) = self.run(&words)?;
         ensure!(trace.contains("(INJECTED)"), "{call} was not made to fail:\n{trace}");
         let mut left = self.left()?;
         let report = match report {
             Ok(report) => report,
             Err(why) => {
-                Self::clean_up()?;
+                self.clean_up()?;
                 left.insert(0, why);
                 return Ok((End::Wrong, left.join("; ")));
             }
@@ -137,8 +136,11 @@ impl<'c> Runner<'c> {
             };
             let (more, less) = (differ(&report, &self.usual), differ(&self.usual, &report));
             what = format!("another root, with {more}; without {less}; it said: {said}");
+            let is_usual = report.started == self.usual.started;
             end = match error {
-                _ if report.mounts == self.usual.mounts => End::Started,
+                _ if report.mounts == self.usual.mounts && is_usual => End::Started,
+                // Why it was not the first choice is told.
+                _ if report.mounts == self.usual.mounts && says_why(&said) => End::FellBack,
                 // What is in memory in the place of something that failed is told.
                 _ if !report.said.is_empty() && self.case.words.contains("state.missing=tmpfs") => End::Degraded,
                 // What the kernel says is not there is not there.
@@ -152,7 +154,7 @@ impl<'c> Runner<'c> {
             left.push("it should not have ended so".to_owned());
         }
         if !left.is_empty() {
-            Self::clean_up()?;
+            self.clean_up()?;
             left.push(what);
             return Ok((End::Wrong, left.join("; ")));
         }
@@ -182,6 +184,8 @@ impl<'c> Runner<'c> {
                 *line = line.replace(&format!("/dev/{name} "), &format!("disk {number} "));
             }
             *line = without_numbers(line, "/dev/loop");
+            // The kernel shows this of an overlay alone whose upper directory is used for the first time (`ovl_init_uuid_xattr`).
+            *line = line.replace(",uuid=on", "");
         }
         report.mounts.retain(|line| !self.before.mounts.contains(line));
         Ok((Ok(report), trace))
@@ -212,6 +216,9 @@ impl<'c> Runner<'c> {
         let mut files = BTreeSet::new();
         gather(Path::new("/run"), &mut files)?;
         gather(Path::new("/sysroot"), &mut files)?;
+        if Path::new(MAPPER).exists() {
+            gather(Path::new(MAPPER), &mut files)?;
+        }
         let mut devices = BTreeSet::new();
         for entry in fs::read_dir("/sys/block")? {
             let name = entry?.file_name().to_string_lossy().into_owned();
@@ -221,6 +228,9 @@ impl<'c> Runner<'c> {
                 devices.insert(format!("{name} {inner}"));
             }
         }
+        // A device without a table is not in sysfs.
+        let mapped = mapped()?.into_iter().map(|(name, _)| format!("device-mapper {name}"));
+        devices.extend(mapped);
         Ok(Traces { mounts: mounts()?, files, devices })
     }
 
@@ -244,7 +254,7 @@ impl<'c> Runner<'c> {
     }
 
     /// Takes away what a run has left behind.
-    fn clean_up() -> Result<()> {
+    fn clean_up(&self) -> Result<()> {
         let table = fs::read_to_string("/proc/thread-self/mountinfo")?;
         let targets: Vec<_> = table.lines().filter_map(|line| line.split(' ').nth(4)).collect();
         for target in
@@ -252,13 +262,55 @@ impl<'c> Runner<'c> {
         {
             umount2(*target, MntFlags::MNT_DETACH).with_context(|| (*target).to_owned())?;
         }
+        for (name, control) in mapped()? {
+            control.remove(name).with_context(|| format!("remove the device {name}"))?;
+        }
+        let files = self.traces()?.files;
+        for file in files.difference(&self.before.files).filter(|file| file.starts_with(MAPPER)) {
+            fs::remove_file(file)?;
+        }
         Ok(())
     }
+}
+
+/// The calls that PID 1 makes, by a trace of all calls.
+fn calls_of(trace: &str) -> Result<Vec<Call>> {
+    let (mut counts, mut calls, mut is_pid1) = (BTreeMap::<&str, usize>::new(), Vec::new(), false);
+    for line in trace.lines() {
+        let Some((name, arguments)) = line.split_once('(') else { continue };
+        let number = counts.entry(name).or_default();
+        *number += 1;
+        if arguments.contains(END) {
+            return Ok(calls);
+        }
+        if is_pid1 && !OWN.contains(&name) {
+            let is_to_mapper = name == "ioctl" && arguments.contains(MAPPER_REQUEST);
+            calls.push(Call { name: name.to_owned(), number: *number, place: calls.len() + 1, is_to_mapper });
+        }
+        is_pid1 |= arguments.contains(BEGIN);
+    }
+    bail!("the trace has no end:\n{trace}")
 }
 
 /// Whether a reason says of what it speaks, and why. Of what is not there at all there need not be more to say.
 fn says_why(reason: &str) -> bool {
     reason.contains(": ")
+}
+
+/// The devices of [`MAPPED`] that are there, each with where it can be removed.
+fn mapped() -> Result<Vec<(&'static str, Control)>> {
+    let mut there = Vec::new();
+    for name in MAPPED {
+        let control = match Control::open() {
+            // Not every kernel has a device-mapper, even where there is its node.
+            Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => return Ok(Vec::new()),
+            control => control.context("open the device-mapper")?,
+        };
+        if control.status(name) != Err(Errno::NXIO) {
+            there.push((name, control));
+        }
+    }
+    Ok(there)
 }
 
 fn attach(number: usize) -> Result<LoopDevice> {
@@ -282,4 +334,39 @@ fn gather(folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::{Depth, ERRORS};
+
+    const SAMPLE: &str = r#"ioctl(1, TCGETS, 0x7ffe) = -1 ENOTTY (Inappropriate ioctl for device)
+statx(AT_FDCWD, "/surefoot-begin", 0, STATX_ALL, 0x7ffe) = -1 ENOENT (No such file or directory)
+openat(AT_FDCWD, "/dev/mapper/control", O_RDONLY|O_CLOEXEC) = 3
+ioctl(3, DM_VERSION, [{version=[4, 0, 0], data_size=2400, flags=0}]) = 0
+close(3) = 0
+ioctl(4, LOOP_CTL_GET_FREE) = 2
+statx(AT_FDCWD, "/surefoot-end", 0, STATX_ALL, 0x7ffe) = -1 ENOENT (No such file or directory)
+openat(AT_FDCWD, "/dev/null", O_RDONLY) = 3
+"#;
+
+    #[test]
+    fn the_calls_of_pid1_are_counted_from_the_start_of_the_program() {
+        let call =
+            |name: &str, number, place, is_to_mapper| Call { name: name.to_owned(), number, place, is_to_mapper };
+        let expected = [call("openat", 1, 1, false), call("ioctl", 2, 2, true), call("ioctl", 3, 3, false)];
+        assert_eq!(calls_of(SAMPLE).unwrap(), expected);
+        assert!(calls_of("openat(AT_FDCWD) = 3\n").is_err());
+    }
+
+    #[test]
+    fn a_sample_has_every_request_to_the_device_mapper() {
+        let calls = calls_of(SAMPLE).unwrap();
+        let of =
+            |depth: Depth| depth.of(&calls).into_iter().map(|(call, errors)| (call.place, errors)).collect::<Vec<_>>();
+        assert_eq!(of(Depth::Sample(3)), [(1, &ERRORS[..1]), (2, &ERRORS[1..2])]);
+        assert_eq!(of(Depth::One), [(1, &ERRORS[..1]), (2, &ERRORS[1..2]), (3, &ERRORS[2..3])]);
+        assert_eq!(of(Depth::All), [(1, &ERRORS[..]), (2, &ERRORS[..]), (3, &ERRORS[..])]);
+    }
 }
