@@ -4,9 +4,26 @@ use crate::read::{ReadAt, ReadError};
 
 /// A CRC-32 (IEEE 802.3, reflected) over bytes that come piece by piece.
 ///
-/// Eight shifts a byte and no table: it sees a few kilobytes once per disk, and a table would cost PID 1 more than the
-/// shifts do.
+/// Half a byte at a time: the table costs PID 1 64 bytes, and a disk with the usual 16 KiB of entries a quarter of the
+/// instructions of bit by bit.
 pub(crate) struct Crc32(u32);
+
+/// What half a byte that is shifted out leaves behind.
+const TABLE: [u32; 16] = {
+    let mut table = [0; 16];
+    let mut half: u32 = 0;
+    while half < 16 {
+        let mut rest = half;
+        let mut bit = 0;
+        while bit < 4 {
+            rest = (rest >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(rest & 1));
+            bit += 1;
+        }
+        table[half as usize] = rest;
+        half += 1;
+    }
+    table
+};
 
 impl Crc32 {
     pub(crate) const fn new() -> Self {
@@ -16,9 +33,8 @@ impl Crc32 {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 ^= u32::from(*byte);
-            for _ in 0..8 {
-                let carry = 0_u32.wrapping_sub(self.0 & 1);
-                self.0 = (self.0 >> 1) ^ (0xedb8_8320 & carry);
+            for _ in 0..2 {
+                self.0 = self.0 >> 4 ^ TABLE[self.0 as usize & 15];
             }
         }
     }

@@ -18,7 +18,7 @@ use sys::{file, process};
 use crate::attempt::{Boot, try_all};
 use crate::coldplug::Hotplug;
 use crate::command_line;
-use crate::early::{self, Modprobe};
+use crate::early;
 use crate::efi;
 use crate::execute::{NewRoot, System};
 use crate::failure;
@@ -33,6 +33,7 @@ use crate::mounting::takes_no_changes;
 use crate::plan::{Plan, Selection, modules_in_any_case, out_of_time, select, sysroot};
 use crate::probe;
 use crate::report::{Booted, Report};
+use crate::settings::Settings;
 use crate::text::{Reason, refused};
 use crate::watchdog::Watchdog;
 use crate::{SYSROOTS, log, modprobe, places, reason};
@@ -43,8 +44,8 @@ pub fn run(words: Words) -> ! {
         modprobe::run(&words);
     }
     let mounted = early::mount_kernel_filesystems();
-    let unlimited = log::start();
-    let result = mounted.and_then(|()| boot(&words, &unlimited));
+    log::start();
+    let result = mounted.and_then(|()| boot(&words));
     let why = match result {
         Ok(never) => match never {},
         Err(reason) => reason,
@@ -61,8 +62,9 @@ static FACTS: Reserve<Facts> = Reserve::new(Facts::new());
 static PLAN: Reserve<Plan<'static>> = Reserve::new(Plan::new());
 
 #[inline(never)]
-fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason> {
+fn boot(words: &Words) -> Result<Infallible, Reason> {
     let started = sys::clock::since_boot();
+    let settings = Settings::change();
     let mut report = Report::default();
     report.reached("start");
     let config = Config::parse(command_line::read()?).map_err(|error| reason!("{error}"))?;
@@ -73,7 +75,6 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
     if let Some(mismatch) = tree.mismatch() {
         log::error!("{mismatch}; only what is built into the kernel will be found");
     }
-    let modprobe = Modprobe::take_over();
     // Whoever looks around in a shell is no hang.
     let mut watchdog = Watchdog::new(config.watchdog.filter(|_| config.break_at.is_none()));
     let hotplug = Hotplug::start(&tree, &config, &mut watchdog)?;
@@ -94,14 +95,12 @@ fn boot(words: &Words, unlimited: &log::Unlimited) -> Result<Infallible, Reason>
     pause_at(BreakStage::PreMount, &config);
 
     let kernel = Kernel::new(&tree, &config);
-    let modprobe = modprobe.as_ref();
     let initramfs = MountedTree::open("/").map_err(|errno| refused("open", "/", errno))?;
     let mut attempts = Attempts {
         config: &config,
         facts,
         words,
-        unlimited,
-        modprobe,
+        settings,
         kernel,
         watchdog,
         report,
@@ -117,8 +116,7 @@ struct Attempts<'b, 'a> {
     config: &'b Config<'a>,
     facts: &'b Facts,
     words: &'b Words,
-    unlimited: &'b log::Unlimited,
-    modprobe: Option<&'b Modprobe>,
+    settings: Settings,
     kernel: Kernel<'b>,
     watchdog: Watchdog,
     report: Report,
@@ -215,10 +213,9 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
             log::warn!("{why}");
         }
         self.report.write(&Booted { root, candidate, all }, &self.config.unknown)?;
-        self.modprobe.map_or(Ok(()), Modprobe::restore)?;
         self.leave_sysroots();
         log::info!("starting {} of {}", root.init(), root.plan().deployment);
-        self.unlimited.restore();
+        self.settings.restore()?;
         drop(core::mem::take(&mut self.watchdog));
         Err(hand_over(root, self.words))
     }

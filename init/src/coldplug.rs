@@ -123,6 +123,9 @@ impl<S: Announcements> Hotplug<'_, S> {
     #[inline(never)]
     fn coldplug(&self, folder: Option<&str>, watchdog: &mut Watchdog) {
         let _ = file::visit_directory("/sys/bus", &mut |bus| {
+            if !self.tree.may_drive_devices_on(bus) {
+                return true;
+            }
             let directory = path!("/sys/bus/{bus}/devices");
             let _ = file::visit_directory(&directory, &mut |device| {
                 let mut buffer = [0; ALIAS_CAPACITY];

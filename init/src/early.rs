@@ -1,4 +1,4 @@
-//! The first moments: the kernel's own filesystems, the console, and the kernel's way to ask for modules.
+//! The first moments: the kernel's own filesystems, and the console.
 
 use sys::errno::Explained;
 use sys::file;
@@ -22,12 +22,6 @@ const KERNEL_FILESYSTEMS: [(&str, &str, &str, Attributes); 4] = [
     ("tmpfs", "/run", "mode=0755", NO_SUID.with(NO_DEVICES).with(Attributes::STRICT_ACCESS_TIME)),
 ];
 
-/// Who the kernel asks for modules; another one's words are put back before the hand-over.
-const MODPROBE: &str = "/proc/sys/kernel/modprobe";
-
-/// Longest path that the kernel keeps there (`KMOD_PATH_LEN`).
-const MODPROBE_CAPACITY: usize = 256;
-
 /// Mounts `/dev`, `/proc`, `/sys` and `/run`.
 pub fn mount_kernel_filesystems() -> Result<(), Reason> {
     for (kind, target, options, attributes) in KERNEL_FILESYSTEMS {
@@ -44,25 +38,4 @@ pub fn mount_kernel_filesystems() -> Result<(), Reason> {
         file::make_directory(directory, 0o755).map_err(|errno| refused("make the directory", directory, errno))?;
     }
     Ok(())
-}
-
-/// What the kernel called for modules before, to be put back.
-#[derive(Debug)]
-pub struct Modprobe(heapless::String<MODPROBE_CAPACITY>);
-
-impl Modprobe {
-    /// Makes the kernel call this binary, `/init`, when it wants a module. `None` where the kernel has no modules.
-    pub fn take_over() -> Option<Self> {
-        let mut buffer = [0; MODPROBE_CAPACITY];
-        let before = file::read_text(MODPROBE, &mut buffer).ok()?;
-        let before = heapless::String::try_from(before).ok()?;
-        file::write(MODPROBE, b"/init\n").ok()?;
-        Some(Self(before))
-    }
-
-    /// Puts back what was there.
-    pub fn restore(&self) -> Result<(), Reason> {
-        file::write(MODPROBE, self.0.as_bytes())
-            .map_err(|errno| reason!("cannot restore {MODPROBE} to {}: {}", self.0, Explained(errno)))
-    }
 }

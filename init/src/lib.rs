@@ -39,6 +39,7 @@ pub mod places;
 pub mod plan;
 mod probe;
 pub mod report;
+mod settings;
 pub mod text;
 pub mod verity_device;
 mod watchdog;

@@ -100,6 +100,12 @@ impl Tree {
         }
     }
 
+    /// Whether any device on this bus may have a driver here. A PC has more devices on the bus of its firmware than on all
+    /// others, whose aliases tell of it or of a device tree (drivers/acpi/device_sysfs.c); few drivers have such ones.
+    pub fn may_drive_devices_on(&self, bus: &str) -> bool {
+        bus != "acpi" || ["acpi:", "of:"].iter().any(|start| self.index().has_alias_like(start))
+    }
+
     /// Loads every module that can drive the device with this alias (`modalias` in sysfs), except blacklisted ones and
     /// those that do not lie in a folder of this name.
     #[inline(never)]

@@ -4,7 +4,6 @@ use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use boot_config::policy::Verbosity;
-use heapless::String;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use sys::file::{self, Access, AsFd};
 
@@ -17,9 +16,6 @@ struct KernelLog;
 
 /// Whether warnings must be written to the console by us, for the kernel holds them back under `quiet`.
 static QUIET: AtomicBool = AtomicBool::new(false);
-
-/// How many lines the kernel takes from programs: `on`, `off` or `ratelimit`.
-const LIMIT: &str = "/proc/sys/kernel/printk_devkmsg";
 
 /// One line of the log. The macros of the crate `log` repeat the check of the level, the module's name and the place in
 /// the source at every line; the kernel's log has none of them, so the macros of this module share this function.
@@ -44,30 +40,11 @@ macro_rules! debug {
 }
 pub(crate) use {debug, error, info, warning as warn};
 
-/// The kernel's setting of `printk_devkmsg` from before, to be put back.
-#[derive(Debug)]
-pub struct Unlimited(Option<String<16>>);
-
 /// Starts logging. Before this, and where `/dev/kmsg` cannot be written, lines are lost.
-pub fn start() -> Unlimited {
+pub fn start() {
     // Only a second logger could make this fail, and there is none.
     let _ = ::log::set_logger(&KernelLog);
     ::log::set_max_level(LevelFilter::Debug);
-    let mut buffer = [0; 16];
-    let before = file::read_text(LIMIT, &mut buffer).ok().and_then(|text| String::try_from(text).ok());
-    // The kernel drops lines of a program that writes more than ten in five seconds, unless told not to.
-    let _ = file::write(LIMIT, b"on\n");
-    Unlimited(before)
-}
-
-impl Unlimited {
-    /// Puts the setting back.
-    pub fn restore(&self) {
-        if let Some(before) = &self.0 {
-            // The real init sets it as it likes; a failure here costs nobody a line.
-            let _ = file::write(LIMIT, before.as_bytes());
-        }
-    }
 }
 
 /// What the command line says about the console.

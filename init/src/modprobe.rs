@@ -24,7 +24,7 @@ pub fn run(words: &Words) -> ! {
         process::say(REFUSAL);
         process::exit(2)
     };
-    let _ = crate::log::start();
+    crate::log::start();
     match load(name) {
         Ok(()) => process::exit(0),
         Err(reason) => {

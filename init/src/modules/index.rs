@@ -74,6 +74,13 @@ impl<'a> ModuleIndex<'a> {
         })
     }
 
+    /// Whether any pattern begins as aliases with this beginning do.
+    pub fn has_alias_like(&self, start: &str) -> bool {
+        [self.modprobe, self.alias].iter().any(|text| {
+            text.lines().any(|line| line.strip_prefix("alias ").is_some_and(|pattern| starts_alike(pattern, start)))
+        })
+    }
+
     /// What a request for `wanted` means: the module of that name, else the modules that have it as an alias
     /// (`fs-overlay`, `crypto-crc32c`). Names without a file come from [`ModuleIndex::by_alias`] as well and are left out.
     pub fn resolve<'s>(&self, wanted: &'s str) -> impl Iterator<Item = Module<'a>> + use<'a, 's> {
@@ -206,6 +213,18 @@ softdep ext4 post: last
         assert_eq!(INDEX.by_alias("my_disk").collect::<Vec<_>>(), ["dm_verity"]);
         assert_eq!(INDEX.by_alias("half").count(), 0);
         assert_eq!(INDEX.by_alias("pci:v00001AF4").count(), 0);
+    }
+
+    #[test]
+    fn a_beginning_is_that_of_a_pattern_up_to_its_first_wildcard() {
+        for start in ["scsi:", "crypto-", "my_", "fs-ext"] {
+            assert!(INDEX.has_alias_like(start), "{start}");
+        }
+        for start in ["acpi:", "of:", "scsi:t-0x1"] {
+            assert!(!INDEX.has_alias_like(start), "{start}");
+        }
+        let wild = ModuleIndex { alias: "alias acpi*:80860F14:* sdhci_acpi\nalias * any\n", ..ModuleIndex::default() };
+        assert!(wild.has_alias_like("acpi:") && wild.has_alias_like("of:"));
     }
 
     #[test]
