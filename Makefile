@@ -10,7 +10,7 @@ T := $(or $(CARGO_TARGET_DIR),target)
 PID1_CRATES := -p verity -p boot-config -p overlay -p deployment -p sys -p surefoot-init
 HOST_CRATES := -p verity -p surefoot -p surefoot-ci -p surefoot-fuzz -p surefoot-probe
 
-.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper fuzz faults sbom prove boot size clean
+.PHONY: help build install-packages check fmt clippy unit deny test scenarios soak cuts tamper fuzz faults sbom prove bench boot size clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -101,6 +101,10 @@ prove: faults tamper cuts soak fuzz sbom ## All of the long proofs, one after th
 
 boot: build ## Boot a real Debian with a verified root in QEMU (SCENARIO=rollback: and watch it survive an update)
 	cargo run --quiet -p surefoot-ci --bin boot -- $(SCENARIO)
+
+# PART=boot, initramfs or size measures one table alone, and leaves the document as it is.
+bench: build probe ## Measure surefoot beside others (as root), and write docs/performance.md; wants a quiet machine
+	PART=$(PART) cargo run --quiet -p surefoot-ci --bin bench
 
 size: build ## Compare sizes with their budget (ci/budget.toml)
 	cargo run --quiet -p surefoot-ci --bin size

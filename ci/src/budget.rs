@@ -21,6 +21,8 @@ pub struct Budget {
     pub initramfs_612_cloud_bytes: u64,
     /// The same with `--host-only` on a virtio machine, in bytes.
     pub initramfs_host_only_virtio_bytes: u64,
+    /// Instructions from the start of PID 1 to that of the real init, as [`crate::bench::boot`] counts them.
+    pub boot_instructions: u64,
 }
 
 impl Budget {
@@ -47,6 +49,7 @@ mod tests {
             pid1_memory_kib: 1 << 10,
             initramfs_612_cloud_bytes: 4 << 20,
             initramfs_host_only_virtio_bytes: 1 << 20,
+            boot_instructions: 344_000_000,
         };
         assert_eq!(Budget::read().unwrap(), expected);
     }

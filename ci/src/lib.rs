@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod batch;
+pub mod bench;
 pub mod btrfs;
 pub mod budget;
 pub mod cache;
@@ -14,6 +15,7 @@ pub mod cgpt;
 pub mod command;
 pub mod composefs;
 mod cue;
+mod debian;
 pub mod demo;
 pub mod disk;
 pub mod drive;

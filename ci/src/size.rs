@@ -34,7 +34,7 @@ pub fn measure() -> Result<Vec<Size>> {
     let budget = Budget::read()?;
     let kernel = kernel::fetch(Package::Cloud612)?;
     let machine = paths::cache().join("virtio-machine");
-    describe_machine(&machine, &VIRTIO, &["erofs", "ext4"])?;
+    describe_virtio_machine(&machine)?;
     let length = |path: &Path| path.metadata().map(|metadata| metadata.len());
     let default = initramfs::build(&kernel, &[])?;
     let host_only = initramfs::build(&kernel, &["--host-only", "--machine", &machine.to_string_lossy()])?;
@@ -52,6 +52,11 @@ pub fn measure() -> Result<Vec<Size>> {
             budget: budget.initramfs_host_only_virtio_bytes,
         },
     ])
+}
+
+/// Describes a virtual machine with a disk and a network card on virtio, and erofs and ext4 on that disk.
+pub fn describe_virtio_machine(folder: &Path) -> Result<()> {
+    describe_machine(folder, &VIRTIO, &["erofs", "ext4"])
 }
 
 /// Makes a folder that `surefoot initramfs --host-only --machine` takes for a machine with devices of these aliases and

@@ -1,0 +1,114 @@
+//! Others that make an initramfs: dracut, and Debian's initramfs-tools; and busybox with veritysetup, to make one by hand. All
+//! of them come from a Debian system in a folder of its own, with the modules of the kernel that is measured.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::command::{command, is_root, run};
+use crate::debian;
+use crate::kernel::Kernel;
+
+/// What is installed in there.
+const PACKAGES: &str =
+    "dracut-core,initramfs-tools,busybox,cryptsetup-bin,systemd,systemd-sysv,udev,kmod,zstd,cpio,ostree-boot";
+
+/// dracut's smallest set of modules that boots the root. What it needs for itself it adds.
+const DRACUT_MODULES: &str = "systemd-veritysetup fs-lib kernel-modules rootfs-block dracut-systemd";
+
+/// Drivers of the machine, for those that do not find them by themselves.
+const DRIVERS: &str = "virtio_pci virtio_blk dm_verity sha256_ssse3 erofs";
+
+/// The Debian system.
+#[derive(Debug)]
+pub struct Peers {
+    top: tempfile::TempDir,
+    release: String,
+}
+
+impl Peers {
+    /// Unpacks the system, and gives it a kernel's modules. This takes root.
+    ///
+    /// # Errors
+    /// What mmdebstrap, tar and depmod say.
+    pub fn new(kernel: &Kernel) -> Result<Self> {
+        ensure!(is_root()?, "dracut and initramfs-tools are run in a system of their own: only root may do that");
+        let top = tempfile::tempdir()?;
+        run(command("tar").arg("-xf").arg(debian::archive(PACKAGES)?).arg("-C").arg(top.path()))?;
+        run(command("cp").arg("-a").arg(kernel.tree.join("lib/modules")).arg(top.path().join("usr/lib")))?;
+        run(command("cp").arg("-a").arg(kernel.tree.join("boot")).arg(top.path()))?;
+        run(command("depmod").arg("-b").arg(top.path()).arg(&kernel.release))?;
+        Ok(Self { top, release: kernel.release.clone() })
+    }
+
+    /// Runs a program of the system, and says how long that took.
+    fn run(&self, program: &str, words: &[&str]) -> Result<Duration> {
+        let script = "mount --bind /dev \"$1/dev\"; mount -t proc proc \"$1/proc\"; mount -t tmpfs tmpfs \"$1/tmp\"; exec chroot \"$@\"";
+        let mut inside = command("unshare");
+        inside.args(["--mount", "sh", "-ec", script, "sh"]).arg(self.top.path()).arg(program).args(words);
+        timed(&mut inside)
+    }
+
+    /// A file of the system.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.top.path().join(name)
+    }
+
+    fn take(&self, name: &str, output: &Path) -> Result<()> {
+        fs::copy(self.path(name), output).with_context(|| name.to_owned()).map(drop)
+    }
+
+    /// An initramfs by dracut, of Debian's defaults but for the modules.
+    ///
+    /// # Errors
+    /// What dracut says.
+    pub fn dracut(&self, output: &Path) -> Result<Duration> {
+        let kernel = ["--kver", &self.release];
+        let only = ["--no-hostonly", "--modules", DRACUT_MODULES, "--drivers", DRIVERS, "--filesystems", "erofs"];
+        let words = [&["--force", "--quiet", "--reproducible"], &kernel[..], &only, &["/var/tmp/dracut.img"]].concat();
+        let taken = self.run("dracut", &words)?;
+        self.take("var/tmp/dracut.img", output)?;
+        Ok(taken)
+    }
+
+    /// An initramfs by initramfs-tools, of Debian's defaults.
+    ///
+    /// # Errors
+    /// What mkinitramfs says.
+    pub fn initramfs_tools(&self, output: &Path) -> Result<Duration> {
+        let taken = self.run("mkinitramfs", &["-o", "/var/tmp/mkinitramfs.img", &self.release])?;
+        self.take("var/tmp/mkinitramfs.img", output)?;
+        Ok(taken)
+    }
+
+    /// Copies busybox and veritysetup with their libraries into an initramfs.
+    pub(super) fn busybox(&self, top: &Path) -> Result<()> {
+        let programs = ["bin/busybox", "sbin/veritysetup"];
+        let mut files: Vec<_> = programs.map(PathBuf::from).to_vec();
+        for program in programs {
+            let libraries = run(command("chroot").arg(self.top.path()).arg("ldd").arg(Path::new("/").join(program)))?;
+            files.extend(
+                libraries.split_ascii_whitespace().filter_map(|word| word.strip_prefix('/')).map(PathBuf::from),
+            );
+        }
+        for file in files {
+            let to = top.join(&file);
+            fs::create_dir_all(to.parent().unwrap_or(top))?;
+            fs::copy(self.top.path().join(&file), &to).with_context(|| file.display().to_string())?;
+        }
+        for applet in ["insmod", "mkdir", "mount", "switch_root"] {
+            std::os::unix::fs::symlink("/bin/busybox", top.join("bin").join(applet))?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a command, and says how long that took.
+fn timed(command: &mut Command) -> Result<Duration> {
+    let start = Instant::now();
+    run(command)?;
+    Ok(start.elapsed())
+}

@@ -1,0 +1,84 @@
+//! A table of the bench: printed, and as a part of a document.
+
+use std::fmt::Write as _;
+
+/// What was measured in one way, in a table.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Its heading.
+    pub title: &'static str,
+    /// How it was measured: Markdown, in whole sentences.
+    pub method: String,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Section {
+    /// A table without rows; the first column names them.
+    pub fn new(title: &'static str, method: impl Into<String>, columns: &[&'static str]) -> Self {
+        Self { title, method: method.into(), columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row, and shows it.
+    pub fn push(&mut self, row: impl IntoIterator<Item = String>) {
+        let row: Vec<_> = row.into_iter().collect();
+        if self.rows.is_empty() {
+            println!("\n{}\n{}", self.title, line(self.columns.iter().copied()));
+        }
+        println!("{}", line(row.iter().map(String::as_str)));
+        self.rows.push(row);
+    }
+
+    /// The section of a document.
+    pub fn markdown(&self) -> String {
+        let mut text = format!("## {}\n\n{}\n\n", self.title, self.method);
+        let mut add = |cells: Vec<&str>| {
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        };
+        add(self.columns.clone());
+        add(self.columns.iter().enumerate().map(|(number, _)| if number == 0 { "---" } else { "---:" }).collect());
+        for row in &self.rows {
+            add(row.iter().map(String::as_str).collect());
+        }
+        text
+    }
+}
+
+/// A line for the terminal: names to the left, figures to the right.
+fn line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for (number, cell) in cells.enumerate() {
+        let _ = if number == 0 { write!(text, "  {cell:<40}") } else { write!(text, " {cell:>16}") };
+    }
+    text
+}
+
+/// Nanoseconds in milliseconds.
+pub(super) fn milliseconds(nanoseconds: u64) -> String {
+    format!("{}.{} ms", nanoseconds / 1_000_000, nanoseconds / 100_000 % 10)
+}
+
+/// How many times as much, with two digits.
+pub(super) fn ratio(figure: u64, other: u64) -> String {
+    let hundredths = (figure * 100 + other / 2).checked_div(other).unwrap_or(0);
+    format!("{}.{:02} ×", hundredths / 100, hundredths % 100)
+}
+
+/// Bytes in KiB.
+pub(super) fn kib(bytes: u64) -> String {
+    format!("{} KiB", bytes / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_rounded_and_tables_are_markdown() {
+        assert_eq!((ratio(110, 100), ratio(2, 3), ratio(1, 0)), ("1.10 ×".into(), "0.67 ×".into(), "0.00 ×".into()));
+        assert_eq!(milliseconds(345_678_901), "345.6 ms");
+        let mut section = Section::new("Boot", "As it is.", &["way", "time"]);
+        section.push(["floor".to_owned(), "1 ms".to_owned()]);
+        assert_eq!(section.markdown(), "## Boot\n\nAs it is.\n\n| way | time |\n| --- | ---: |\n| floor | 1 ms |\n");
+    }
+}
