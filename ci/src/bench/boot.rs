@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::marker::{self, Marker};
 use super::peers::Peers;
 use super::section::{Section, kib, milliseconds, ratio};
+use crate::batch;
 use crate::command::{command, run};
 use crate::disk::{self, Disk, Partition};
 use crate::drive::Drive;
@@ -127,20 +128,20 @@ pub struct Start {
     words: String,
 }
 
-/// How often each machine is run with its time counted, and by the clock: the quickest run counts.
-const RUNS: usize = 7;
-const WALL_RUNS: usize = 5;
+/// How often each machine is run, unless the environment variable `RUNS` says otherwise: the quickest run counts.
+const RUNS: u64 = 7;
 
 /// The boot table: all ways beside the floor.
 ///
 /// # Errors
 /// When the real init is not reached by one of them.
 pub fn compare(subject: &Subject, peers: &Peers) -> Result<Section> {
+    let runs = usize::try_from(batch::count("RUNS", RUNS)?)?;
     let method = format!(
         "The time from the start of a real init that is the kernel's first program to that of the same program behind the \
          hand-over, on kernel {} in QEMU, from one disk: an erofs with its hash tree, and a state partition that an earlier \
-         boot has filled. The least of {RUNS} runs on one processor whose time is the number of instructions (`-icount \
-         shift=0,sleep=off`), and of {WALL_RUNS} runs on two processors by the clock. A processor that waits does not sleep \
+         boot has filled. The least of {runs} runs on one processor whose time is the number of instructions (`-icount \
+         shift=0,sleep=off`), and of as many on two processors by the clock. A processor that waits does not sleep \
          (`idle=poll`). Memory is what is used then beyond what the first program alone has. What is made by hand \
          (`ci/bench`) knows its modules and devices by heart; its initramfs is compressed as surefoot's is. dracut and \
          initramfs-tools set up the root alone.",
@@ -148,10 +149,10 @@ pub fn compare(subject: &Subject, peers: &Peers) -> Result<Section> {
     );
     let columns = ["way", "instructions", "of the floor", "two processors", "of the floor", "initramfs", "memory used"];
     let mut section = Section::new("Boot", method, &columns);
-    let base = subject.quickest(Way::None, peers)?;
+    let base = subject.quickest(Way::None, peers, runs)?;
     let mut floor = None;
     for way in Way::COMPARED {
-        let found = subject.quickest(way, peers)?;
+        let found = subject.quickest(way, peers, runs)?;
         let [counted, wall] = [0, 1].map(|clock: usize| found.times[clock].saturating_sub(base.times[clock]));
         let (floor_counted, floor_wall) = *floor.get_or_insert((counted, wall));
         section.push([
@@ -176,14 +177,14 @@ struct Quickest {
 }
 
 impl Subject {
-    fn quickest(&self, way: Way, peers: &Peers) -> Result<Quickest> {
+    fn quickest(&self, way: Way, peers: &Peers, runs: usize) -> Result<Quickest> {
         let start = self.start(way, peers).context(way.name())?;
-        let run = |clock, runs| -> Result<Marker> {
+        let run = |clock| -> Result<Marker> {
             let markers = (0..runs).map(|_| self.run(&format!("bench-{way:?}"), &start, clock));
             let markers: Vec<_> = markers.collect::<Result<_>>().context(way.name())?;
             markers.into_iter().min().context("no run")
         };
-        let (counted, wall) = (run(Clock::Instructions, RUNS)?, run(Clock::Wall, WALL_RUNS)?);
+        let (counted, wall) = (run(Clock::Instructions)?, run(Clock::Wall)?);
         Ok(Quickest {
             times: [counted.nanoseconds, wall.nanoseconds],
             free_kib: counted.free_kib,

@@ -41,12 +41,14 @@ impl Peers {
         run(command("cp").arg("-a").arg(kernel.tree.join("lib/modules")).arg(top.path().join("usr/lib")))?;
         run(command("cp").arg("-a").arg(kernel.tree.join("boot")).arg(top.path()))?;
         run(command("depmod").arg("-b").arg(top.path()).arg(&kernel.release))?;
+        // Of all that the root needs this is what mkinitramfs leaves out.
+        fs::write(top.path().join("etc/initramfs-tools/modules"), "erofs\n")?;
         Ok(Self { top, release: kernel.release.clone() })
     }
 
     /// Runs a program of the system, and says how long that took.
     fn run(&self, program: &str, words: &[&str]) -> Result<Duration> {
-        let script = "mount --bind /dev \"$1/dev\"; mount -t proc proc \"$1/proc\"; mount -t tmpfs tmpfs \"$1/tmp\"; exec chroot \"$@\"";
+        let script = "mkdir -p \"$1/dev\" \"$1/proc\" \"$1/tmp\"; mount --bind /dev \"$1/dev\"; mount -t proc proc \"$1/proc\"; mount -t tmpfs tmpfs \"$1/tmp\"; exec chroot \"$@\"";
         let mut inside = command("unshare");
         inside.args(["--mount", "sh", "-ec", script, "sh"]).arg(self.top.path()).arg(program).args(words);
         timed(&mut inside)
