@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod batch;
+pub mod bench;
 pub mod btrfs;
 pub mod budget;
 pub mod cache;
