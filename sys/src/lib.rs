@@ -1,6 +1,7 @@
 //! The kernel as surefoot uses it: one function for one meaning, each documented with its system call.
 //!
-//! This crate holds all `unsafe` code of PID 1. It needs neither libc nor an allocator.
+//! With it is what the processor does for SHA-256. This crate holds all `unsafe` code of PID 1 and of the tool. It needs
+//! neither libc nor an allocator.
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -29,6 +30,7 @@ pub mod process;
 pub mod reserve;
 #[cfg(test)]
 mod scratch;
+pub mod sha256;
 pub mod start;
 mod text;
 pub mod uevent;

@@ -8,6 +8,8 @@ use crate::salt::Salt;
 
 #[cfg(any(test, not(feature = "compact")))]
 mod fast;
+#[cfg(feature = "std")]
+mod many;
 #[cfg(any(test, feature = "compact"))]
 mod small;
 #[cfg(test)]
@@ -17,6 +19,9 @@ mod tests;
 use fast::State;
 #[cfg(feature = "compact")]
 use small::State;
+
+#[cfg(feature = "std")]
+pub use many::BlocksHasher;
 
 /// The longest digest of any [`Algorithm`], in bytes.
 pub const MAX_DIGEST_SIZE: usize = 64;

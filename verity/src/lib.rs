@@ -27,6 +27,8 @@ pub mod table_options;
 pub mod uuid;
 mod verdict;
 
+#[cfg(feature = "std")]
+pub use digest::BlocksHasher;
 pub use digest::{Algorithm, BlockHasher, Digest, HashType, digest_block};
 pub use hash_tree::{Geometry, GeometryError, Level};
 pub use parameters::Parameters;

@@ -6,3 +6,4 @@ mod marker;
 pub mod peers;
 pub mod section;
 pub mod sizes;
+pub mod verity;

@@ -6,11 +6,11 @@ use anyhow::{Result, ensure};
 use surefoot_ci::bench::boot::{self, Subject};
 use surefoot_ci::bench::peers::Peers;
 use surefoot_ci::bench::section::Section;
-use surefoot_ci::bench::{images, sizes};
+use surefoot_ci::bench::{images, sizes, verity};
 use surefoot_ci::paths;
 
 /// The tables, in the order of the document.
-const PARTS: [&str; 3] = ["boot", "initramfs", "size"];
+const PARTS: [&str; 4] = ["boot", "initramfs", "size", "verity"];
 
 /// What the document begins with.
 const INTRODUCTION: &str = "# What surefoot costs
@@ -29,7 +29,8 @@ fn main() -> Result<()> {
     let sections = wanted.into_iter().map(|name| match name {
         "boot" => boot::compare(&subject, &peers),
         "initramfs" => images::compare(&subject.kernel, &peers),
-        _ => sizes::compare(&peers),
+        "size" => sizes::compare(&peers),
+        _ => verity::compare(),
     });
     let sections: Vec<_> = sections.collect::<Result<_>>()?;
     if part.is_empty() {

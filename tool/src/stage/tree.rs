@@ -1,10 +1,12 @@
 //! A hash tree that is computed while the data passes by.
 
 use rayon::prelude::*;
-use verity::digest::BlockHasher;
-use verity::{Digest, Geometry, RootHash};
+use verity::{BlocksHasher, Digest, Geometry, RootHash};
 
 use crate::error::Error;
+
+/// How many blocks a thread digests in a row: an even number, for they are digested two at a time.
+const RUN_BLOCKS: usize = 16;
 
 /// Takes bytes as they become known, with their place: of the tree whole blocks and each one's number on the hash device, of
 /// the data the byte at which they begin.
@@ -13,7 +15,7 @@ pub(super) type Sink<'s> = &'s mut dyn FnMut(u64, &[u8]) -> Result<(), Error>;
 /// A tree that grows with its data.
 pub(super) struct GrowingTree<'g> {
     geometry: &'g Geometry,
-    hasher: BlockHasher<'g>,
+    hasher: BlocksHasher<'g>,
     levels: Vec<GrowingLevel>,
     /// The digest of the topmost block, or of the single data block.
     top: Option<Digest>,
@@ -31,13 +33,16 @@ impl<'g> GrowingTree<'g> {
     pub(super) fn new(geometry: &'g Geometry) -> Self {
         let size = geometry.parameters().hash_block_size as usize;
         let levels = geometry.levels().iter().map(|_| GrowingLevel { block: vec![0; size], digests: 0 });
-        Self { geometry, hasher: geometry.parameters().hasher(), levels: levels.collect(), top: None }
+        Self { geometry, hasher: BlocksHasher::new(geometry.parameters()), levels: levels.collect(), top: None }
     }
 
     /// Adds whole blocks of data.
     pub(super) fn add(&mut self, data: &[u8], sink: Sink<'_>) -> Result<(), Error> {
         let block_size = self.geometry.parameters().data_block_size as usize;
-        let digests: Vec<_> = data.par_chunks(block_size).map(|block| self.hasher.digest(block)).collect();
+        let digests: Vec<_> = data
+            .par_chunks(RUN_BLOCKS * block_size)
+            .flat_map_iter(|run| self.hasher.digests(run, block_size))
+            .collect();
         digests.iter().try_for_each(|digest| self.put(0, digest, sink))
     }
 

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
-use crate::digest::BlockHasher;
+use crate::digest::BlocksHasher;
 use crate::hash_tree::{Geometry, Level};
 
 use super::device::Device;
@@ -19,7 +19,7 @@ pub(super) const RUN_BYTES: u32 = 256 * 1024;
 /// One level of a tree and the blocks whose digests it holds.
 pub(super) struct Pass<'a> {
     geometry: &'a Geometry,
-    hasher: BlockHasher<'a>,
+    hasher: BlocksHasher<'a>,
     level: Level,
     /// The level below, or `None` for the data.
     below: Option<Level>,
@@ -49,10 +49,11 @@ impl<'a> Pass<'a> {
     /// One pass for each level, the data first.
     pub(super) fn all(geometry: &'a Geometry, data: &'a Device, hash: &'a Device) -> impl Iterator<Item = Self> {
         let parameters = geometry.parameters();
+        let hasher = BlocksHasher::new(parameters);
         let below = core::iter::once(None).chain(geometry.levels().iter().copied().map(Some));
         geometry.levels().iter().zip(below).map(move |(level, below)| Self {
             geometry,
-            hasher: parameters.hasher(),
+            hasher: hasher.clone(),
             level: *level,
             below,
             source: if below.is_none() { data } else { hash },
@@ -123,8 +124,8 @@ impl<'a> Pass<'a> {
         self.source.read(&mut buffers.blocks, start * u64::from(self.block_size))?;
         buffers.digests.clear();
         buffers.digests.resize(length(self.extent(run)), 0);
-        for ((_, place), block) in self.digests(run).zip(buffers.blocks.chunks_exact(block_size)) {
-            buffers.digests[place].copy_from_slice(self.hasher.digest(block).as_bytes());
+        for ((_, place), digest) in self.digests(run).zip(self.hasher.digests(&buffers.blocks, block_size)) {
+            buffers.digests[place].copy_from_slice(digest.as_bytes());
         }
         Ok(())
     }
