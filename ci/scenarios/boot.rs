@@ -1,6 +1,7 @@
 //! `roothash=` alone boots, and everything that the real init is handed is as the contract says.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use surefoot_ci::kernel::Package;
 use surefoot_probe::report::MappedDevice;
 use surefoot_probe::{Outcome, Report};
@@ -38,6 +39,7 @@ fn roothash_alone(name: &str, package: Package) -> Result<()> {
     program(&report, &setup.root_hash)?;
     machine(&report, &setup)?;
     records(&report, &setup)?;
+    timeline(&boot_report(&report)?)?;
     actions(
         &report,
         &[
@@ -111,4 +113,31 @@ fn records(report: &Report, setup: &Setup) -> Result<()> {
     let lines: Vec<_> = udev.content.as_deref().unwrap_or_default().lines().collect();
     anyhow::ensure!(lines.contains(&"E:DM_UDEV_PRIMARY_SOURCE_FLAG=1"), "the record for udev is {lines:?}");
     Ok(())
+}
+
+/// What PID 1 tells of where the time went: everything is there, in its order, and before the hand-over.
+fn timeline(json: &Value) -> Result<()> {
+    let times = |list: &str| -> Vec<u64> {
+        let list = json.get(list).and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(|entry| entry.get("microseconds").and_then(Value::as_u64)).collect()
+    };
+    let ended = times("timeline").last().copied().unwrap_or(0);
+    for list in ["timeline", "modules", "steps"] {
+        let times = times(list);
+        let rising = times.is_sorted() && times.first() > Some(&0) && times.last() <= Some(&ended);
+        ensure!(rising, "the times of {list} until {ended} are {times:?}");
+    }
+    let names = |list: &str, member: &str| -> Vec<String> {
+        let list = json.get(list).and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(|entry| entry.get(member).and_then(Value::as_str)).map(str::to_owned).collect()
+    };
+    let (modules, steps) = (names("modules", "name"), names("steps", "step"));
+    for module in ["virtio_blk", "dm-verity", "erofs"] {
+        ensure!(modules.iter().any(|name| name == module), "{module} is not among the modules {modules:?}");
+    }
+    for step in ["activate /dev/mapper/root: verity, ", "mount erofs /dev/mapper/root on /sysroot ", "check /sysroot: "]
+    {
+        ensure!(steps.iter().any(|name| name.starts_with(step)), "no step is \"{step}…\": {steps:?}");
+    }
+    same("the last milestone", &names("timeline", "event").last().map(String::as_str), &Some("hand-over"))
 }

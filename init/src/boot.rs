@@ -86,8 +86,15 @@ fn boot(words: &Words) -> Result<Infallible, Reason> {
     }
     let (Some(facts), Some(plan)) = (FACTS.take(), PLAN.take()) else { return Err(reason!("the boot began twice")) };
     facts.loader_partition = efi::loader_partition();
-    let mut selection =
-        Search { config: &config, tree: &tree, hotplug: &hotplug, watchdog: &mut watchdog, started }.run(facts)?;
+    let mut selection = Search {
+        config: &config,
+        tree: &tree,
+        hotplug: &hotplug,
+        watchdog: &mut watchdog,
+        report: &mut report,
+        started,
+    }
+    .run(facts)?;
     if watchdog.is_lacking() {
         report.degraded(reason!("there is no watchdog, though surefoot.watchdog= asks for one: a hang is not noticed"));
     }
@@ -108,6 +115,9 @@ fn boot(words: &Words) -> Result<Infallible, Reason> {
         sysroots: Default::default(),
     };
     look_into_all(&config, &mut selection, plan, &mut attempts);
+    if SYSROOTS && !selection.sysroots.is_empty() {
+        attempts.report.reached("deployments found");
+    }
     try_all(&config, &selection, plan, &mut attempts)
 }
 
@@ -194,6 +204,7 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         candidate: &Candidate,
         all: &[Candidate],
     ) -> Result<Infallible, Reason> {
+        self.report.reached("root complete");
         pause_at(BreakStage::PrePivot, self.config);
         if let Trust::Insecure(why) = root.plan().trust {
             self.report.insecure(reason!("{why}"));
@@ -206,13 +217,14 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
             ));
         }
         self.report.chose(self.config, self.facts, candidate, all);
-        self.report.reached("root complete");
         if root.plan().has_state_device()
             && let Err(why) = history::remember(&self.report, &root.plan().deployment)
         {
             log::warn!("{why}");
         }
-        self.report.write(&Booted { root, candidate, all }, &self.config.unknown)?;
+        self.report.reached("hand-over");
+        let booted = Booted { root, candidate, all, begun: &self.kernel.begun, modules: &self.kernel.tree.loaded };
+        self.report.write(&booted, &self.config.unknown)?;
         self.leave_sysroots();
         log::info!("starting {} of {}", root.init(), root.plan().deployment);
         self.settings.restore()?;
@@ -273,6 +285,7 @@ struct Search<'s, 'a> {
     tree: &'s Modules,
     hotplug: &'s Hotplug<'s>,
     watchdog: &'s mut Watchdog,
+    report: &'s mut Report,
     /// When PID 1 started: the time that the kernel takes before does not count.
     started: Duration,
 }
@@ -294,6 +307,9 @@ impl<'a> Search<'_, 'a> {
             match self.remaining() {
                 Some(Duration::ZERO) => return self.out_of_time(selection, facts),
                 limit => {
+                    if said.is_empty() {
+                        self.report.reached("waiting for devices");
+                    }
                     if said != missing {
                         log::info!("waiting for {missing}");
                         said.clone_from(&missing);

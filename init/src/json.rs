@@ -23,8 +23,7 @@ impl<W: Write> Json<W> {
 
     /// `"name": value`, in an object.
     pub fn member(&mut self, name: &str, value: impl fmt::Display) -> fmt::Result {
-        self.key(name)?;
-        self.string(&value)
+        self.named(name, &value)
     }
 
     /// `"name": number`, in an object.
@@ -43,20 +42,24 @@ impl<W: Write> Json<W> {
 
     /// `"name": {…}`, in an object; `content` writes the members.
     pub fn object(&mut self, name: &str, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
-        self.key(name)?;
-        self.braces("{", "}", content)
+        self.open(name, "{")?;
+        content(self)?;
+        self.brace("}", true)
     }
 
     /// `"name": […]`, in an object; `content` writes the elements.
     pub fn array(&mut self, name: &str, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
-        self.key(name)?;
-        self.braces("[", "]", content)
+        self.open(name, "[")?;
+        content(self)?;
+        self.brace("]", true)
     }
 
     /// `{…}`: the document itself, or an element of an array.
     pub fn element(&mut self, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         self.separate()?;
-        self.braces("{", "}", content)
+        self.brace("{", false)?;
+        content(self)?;
+        self.brace("}", true)
     }
 
     /// A string, as an element of an array.
@@ -78,10 +81,18 @@ impl<W: Write> Json<W> {
         Ok(())
     }
 
-    fn braces(&mut self, open: &str, close: &str, content: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
-        self.brace(open, false)?;
-        content(self)?;
-        self.brace(close, true)
+    /// The same as [`Json::member`], for whom there is one copy of this for all types.
+    #[inline(never)]
+    pub(crate) fn named(&mut self, name: &str, value: &dyn fmt::Display) -> fmt::Result {
+        self.key(name)?;
+        self.string(value)
+    }
+
+    // The callers of these are inlined, once for each content.
+    #[inline(never)]
+    fn open(&mut self, name: &str, brace: &str) -> fmt::Result {
+        self.key(name)?;
+        self.brace(brace, false)
     }
 
     #[inline(never)]

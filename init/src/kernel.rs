@@ -18,7 +18,7 @@ use verity::{OnCorruption, OnError, Table};
 use crate::disk::Disk;
 use crate::execute::System;
 use crate::load::Tree;
-use crate::plan::{Action, Device, LoopFile, Mount, Source, VerityDevice};
+use crate::plan::{Action, Device, LoopFile, MAX_STEPS, Mount, Source, VerityDevice};
 use crate::text::{Path, Reason, below, refused};
 use crate::verity_device::{Content, Prepared, prepare};
 use crate::{SYSROOTS, log, mounting, new_root, path, places, reason};
@@ -35,10 +35,12 @@ const MAX_QUOTED: usize = 3;
 /// The running kernel.
 #[derive(Debug)]
 pub struct Kernel<'a> {
-    tree: &'a Tree,
+    pub(crate) tree: &'a Tree,
     config: &'a Config<'a>,
     verity: Vec<Active, MAX_VERITY_DEVICES>,
     loops: Vec<(&'static str, LoopDevice), MAX_LOOPS>,
+    /// When each step of the last plan began, and when the plan was carried out, in microseconds since boot.
+    pub(crate) begun: [u64; MAX_STEPS + 1],
 }
 
 /// A verity device that is there.
@@ -52,11 +54,17 @@ struct Active {
 impl<'a> Kernel<'a> {
     /// The kernel, with the modules of the initramfs.
     pub fn new(tree: &'a Tree, config: &'a Config<'a>) -> Self {
-        Self { tree, config, verity: Vec::new(), loops: Vec::new() }
+        Self { tree, config, verity: Vec::new(), loops: Vec::new(), begun: [0; MAX_STEPS + 1] }
     }
 }
 
 impl System for Kernel<'_> {
+    fn begins(&mut self, step: usize) {
+        if let Some(begun) = self.begun.get_mut(step) {
+            *begun = sys::clock::microseconds();
+        }
+    }
+
     fn load_module(&mut self, name: &str) -> Result<(), Reason> {
         let known = is_filesystem(name);
         if known == Ok(true) {

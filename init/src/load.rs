@@ -1,5 +1,6 @@
 //! Loading of kernel modules from the initramfs.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::fmt::Write as _;
 
@@ -8,7 +9,7 @@ use heapless::String;
 use sys::Errno;
 use sys::errno::Explained;
 use sys::file::{self, Access, AsFd};
-use sys::mapping::Mapping;
+use sys::mapping;
 
 use crate::modules::name::InSysfs;
 use crate::modules::{Module, ModuleIndex, Order};
@@ -17,21 +18,32 @@ use crate::{log, path, reason};
 
 /// Longest parameter text of one module.
 const PARAMETERS_CAPACITY: usize = 512;
+/// Most modules of which it is kept when they were loaded.
+pub const MAX_LOADED: usize = 96;
 /// How deep soft dependencies are followed: they can form circles.
 const MAX_SOFT_DEPTH: u8 = 4;
 
 /// Where the administrator's `options` and `blacklist` lines lie in the initramfs: one file, made by the builder.
 const MODPROBE_FILE: &str = "/etc/modprobe.conf";
 
+/// A module that was loaded, with the time since boot in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded {
+    /// Its name, as its file has it.
+    pub name: &'static str,
+    /// When the kernel was asked to load it.
+    pub began: u64,
+    /// When the kernel had done so.
+    pub ended: u64,
+}
+
 /// The modules of the initramfs for the running kernel.
 #[derive(Debug)]
 pub struct Tree {
     directory: Path,
-    dep: Option<Mapping>,
-    alias: Option<Mapping>,
-    softdep: Option<Mapping>,
-    builtin: Option<Mapping>,
-    modprobe: Option<Mapping>,
+    index: ModuleIndex<'static>,
+    /// The modules that were loaded, in their order, as far as there is room for them.
+    pub(crate) loaded: [Cell<Option<Loaded>>; MAX_LOADED],
     /// The kernel version that the initramfs has modules for, where it is not the running one.
     foreign: Option<String<128>>,
 }
@@ -41,25 +53,24 @@ impl Tree {
     pub fn open() -> Self {
         let release = sys::process::kernel_release::<128>();
         let directory = path!("/lib/modules/{release}");
-        let map = |name: &str| Mapping::of_file(&below(&directory, name)).ok();
-        let dep = map("modules.dep");
+        let text = |name: &str| mapping::text_of_file(&below(&directory, name));
+        let dep = text("modules.dep");
         let mut foreign = None;
-        if dep.is_none() {
+        if dep.is_err() {
             // Without any modules at all the folder does not exist, which is fine for a kernel that needs none.
             let _ = file::visit_directory("/lib/modules", &mut |name| {
                 foreign = String::try_from(name).ok();
                 foreign.is_none()
             });
         }
-        Self {
-            dep,
-            alias: map("modules.alias"),
-            softdep: map("modules.softdep"),
-            builtin: map("modules.builtin"),
-            modprobe: Mapping::of_file(MODPROBE_FILE).ok(),
-            foreign,
-            directory,
-        }
+        let index = ModuleIndex {
+            dep: dep.unwrap_or_default(),
+            alias: text("modules.alias").unwrap_or_default(),
+            softdep: text("modules.softdep").unwrap_or_default(),
+            builtin: text("modules.builtin").unwrap_or_default(),
+            modprobe: mapping::text_of_file(MODPROBE_FILE).unwrap_or_default(),
+        };
+        Self { index, loaded: [const { Cell::new(None) }; MAX_LOADED], foreign, directory }
     }
 
     /// Why modules may be missing: the initramfs was made for another kernel.
@@ -69,22 +80,9 @@ impl Tree {
         Some(reason!("the modules in this initramfs are for kernel {foreign}, the running kernel is {release}"))
     }
 
-    fn index(&self) -> ModuleIndex<'_> {
-        fn text(mapping: Option<&Mapping>) -> &str {
-            mapping.map(Mapping::text).unwrap_or_default()
-        }
-        ModuleIndex {
-            dep: text(self.dep.as_ref()),
-            alias: text(self.alias.as_ref()),
-            softdep: text(self.softdep.as_ref()),
-            builtin: text(self.builtin.as_ref()),
-            modprobe: text(self.modprobe.as_ref()),
-        }
-    }
-
     /// Loads what `name`, a module's name or alias, stands for, with all that it depends on.
     pub fn load(&self, name: &str, config: &Config<'_>) -> Result<(), Reason> {
-        let index = self.index();
+        let index = &self.index;
         let mut found = false;
         for module in index.resolve(name) {
             found = true;
@@ -103,20 +101,19 @@ impl Tree {
     /// Whether any device on this bus may have a driver here. A PC has more devices on the bus of its firmware than on all
     /// others, whose aliases tell of it or of a device tree (drivers/acpi/device_sysfs.c); few drivers have such ones.
     pub fn may_drive_devices_on(&self, bus: &str) -> bool {
-        bus != "acpi" || ["acpi:", "of:"].iter().any(|start| self.index().has_alias_like(start))
+        bus != "acpi" || ["acpi:", "of:"].iter().any(|start| self.index.has_alias_like(start))
     }
 
     /// Loads every module that can drive the device with this alias (`modalias` in sysfs), except blacklisted ones and
     /// those that do not lie in a folder of this name.
     #[inline(never)]
     pub fn load_for_device(&self, alias: &str, config: &Config<'_>, folder: Option<&str>) {
-        let index = self.index();
-        for name in index.by_alias(alias) {
+        for name in self.index.by_alias(alias) {
             if self.is_blacklisted(name, config) {
                 log::debug!("module {name} for {alias} is blacklisted");
                 continue;
             }
-            let Some(module) = index.find(name) else { continue };
+            let Some(module) = self.index.find(name) else { continue };
             if folder.is_some() && module.path.rsplit('/').nth(1) != folder {
                 continue;
             }
@@ -127,11 +124,11 @@ impl Tree {
     }
 
     fn is_blacklisted(&self, name: &str, config: &Config<'_>) -> bool {
-        self.index().is_blacklisted(name)
+        self.index.is_blacklisted(name)
             || config.blacklisted_modules.iter().any(|listed| crate::modules::name::same(listed, name))
     }
 
-    fn load_with_dependencies(&self, module: &Module<'_>, config: &Config<'_>, depth: u8) -> Result<(), Reason> {
+    fn load_with_dependencies(&self, module: &Module<'static>, config: &Config<'_>, depth: u8) -> Result<(), Reason> {
         if is_loaded(module.name) {
             return Ok(());
         }
@@ -147,9 +144,8 @@ impl Tree {
     /// Loads soft dependencies. They are wishes: one that cannot be had is no error.
     fn load_soft(&self, module: &str, order: Order, config: &Config<'_>, depth: u8) {
         let Some(depth) = depth.checked_sub(1) else { return };
-        let index = self.index();
-        for wish in index.softdeps(module, order) {
-            for module in index.resolve(wish) {
+        for wish in self.index.softdeps(module, order) {
+            for module in self.index.resolve(wish) {
                 if let Err(reason) = self.load_with_dependencies(&module, config, depth) {
                     log::debug!("soft dependency {wish}: {reason}");
                 }
@@ -157,7 +153,7 @@ impl Tree {
         }
     }
 
-    fn load_file(&self, relative: &str, config: &Config<'_>) -> Result<(), Reason> {
+    fn load_file(&self, relative: &'static str, config: &Config<'_>) -> Result<(), Reason> {
         let Some(name) = crate::modules::name::of_path(relative) else { return Ok(()) };
         if is_loaded(name) {
             return Ok(());
@@ -173,9 +169,13 @@ impl Tree {
         let file = file::open(&below(&self.directory, relative), Access::Read).map_err(failed)?;
         let parameters = self.parameters(name, config)?;
         let parameters = CStr::from_bytes_until_nul(parameters.as_bytes()).map_err(|_| failed(Errno::INVAL))?;
+        let began = sys::clock::microseconds();
         match sys::module::load(file.as_fd(), parameters, compression(relative).is_some()) {
             Ok(()) => {
                 log::debug!("loaded module {name}");
+                if let Some(free) = self.loaded.iter().find(|loaded| loaded.get().is_none()) {
+                    free.set(Some(Loaded { name, began, ended: sys::clock::microseconds() }));
+                }
                 Ok(())
             }
             Err(Errno::EXIST) => Ok(()),
@@ -190,8 +190,8 @@ impl Tree {
     /// The module's parameters, from `options` lines and from the command line, with a closing NUL.
     fn parameters(&self, name: &str, config: &Config<'_>) -> Result<String<PARAMETERS_CAPACITY>, Reason> {
         let mut text = String::new();
-        let index = self.index();
-        let written = index
+        let written = self
+            .index
             .options(name)
             .try_for_each(|words| write!(text, "{words} "))
             .and_then(|()| config.module_parameters(name).try_for_each(|word| write!(text, "{word} ")))

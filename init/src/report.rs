@@ -1,7 +1,7 @@
 //! The report of this boot: `/run/surefoot/boot.json`, described in `docs/boot-json.md`.
 
+use core::cell::Cell;
 use core::fmt::{self, Write};
-use core::time::Duration;
 
 use boot_config::Config;
 use boot_config::config::UnknownKey;
@@ -13,6 +13,7 @@ use sys::file::{self, Access, AsFd, BorrowedFd, OwnedFd};
 use crate::choice::{self, Choice};
 use crate::execute::NewRoot;
 use crate::json::Json;
+use crate::load::Loaded;
 use crate::plan::{Action, Options, Plan, Source};
 use crate::text::{Reason, refused};
 use crate::{SYSROOTS, log, places, reason};
@@ -45,12 +46,16 @@ pub struct Booted<'b, 'a> {
     pub candidate: &'b Candidate,
     /// That and all other candidates, in their order, with those that the ledger bars.
     pub all: &'b [Candidate],
+    /// When each step of its plan began, and when the last one was done, in microseconds since boot.
+    pub begun: &'b [u64],
+    /// The modules that were loaded: those before the first `None`.
+    pub modules: &'b [Cell<Option<Loaded>>],
 }
 
 /// What is worth knowing of this boot, as it comes to light.
 #[derive(Debug, Default)]
 pub struct Report {
-    timeline: Vec<(&'static str, Duration), MAX_EVENTS>,
+    timeline: Vec<(&'static str, u64), MAX_EVENTS>,
     failures: Vec<Failure, MAX_FAILURES>,
     passed_over: Vec<Failure, MAX_FAILURES>,
     degraded: Vec<Reason, MAX_NOTES>,
@@ -62,7 +67,7 @@ impl Report {
     /// Notes that `event` has been reached just now.
     pub fn reached(&mut self, event: &'static str) {
         // More events than there is room for is a fault of ours that costs a line of the timeline.
-        let _ = self.timeline.push((event, sys::clock::since_boot()));
+        let _ = self.timeline.push((event, sys::clock::microseconds()));
     }
 
     /// Notes that a candidate failed.
@@ -125,7 +130,7 @@ impl Report {
         booted: &Booted<'_, '_>,
         unknown: &[UnknownKey<'_>],
     ) -> fmt::Result {
-        let Booted { root, candidate, all } = booted;
+        let Booted { root, candidate, all, begun, modules } = booted;
         let plan = root.plan();
         json.element(|json| {
             json.number("schema", SCHEMA)?;
@@ -169,12 +174,35 @@ impl Report {
                 self.timeline.iter().try_for_each(|(event, time)| {
                     json.element(|json| {
                         json.member("event", event)?;
-                        json.number("microseconds", u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+                        json.number("microseconds", *time)
                     })
                 })
+            })?;
+            json.array("modules", |json| {
+                modules
+                    .iter()
+                    .map_while(Cell::get)
+                    .try_for_each(|module| span(json, "name", &module.name, module.began, module.ended))
+            })?;
+            json.array("steps", |json| {
+                let times = begun.iter().zip(begun.iter().skip(1));
+                plan.steps
+                    .iter()
+                    .zip(times)
+                    .try_for_each(|(step, (began, ended))| span(json, "step", step, *began, *ended))
             })
         })
     }
+}
+
+/// An element for what lasted from one moment to another, each in microseconds since boot.
+#[inline(never)]
+fn span<W: Write>(json: &mut Json<W>, member: &str, what: &dyn fmt::Display, began: u64, ended: u64) -> fmt::Result {
+    json.element(|json| {
+        json.named(member, what)?;
+        json.number("microseconds", began)?;
+        json.number("took", ended.saturating_sub(began))
+    })
 }
 
 fn named_reasons<W: Write>(json: &mut Json<W>, member: &str, list: &[Failure]) -> fmt::Result {

@@ -5,7 +5,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{explain, initramfs, ledger, manual, notice, stage, status, verity};
+use crate::{explain, initramfs, ledger, manual, notice, stage, status, timeline, verity};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -34,6 +34,7 @@ enum Command {
     Explain(explain::Args),
     Initramfs(initramfs::Args),
     Status(status::Args),
+    Timeline(timeline::Args),
     MarkGood(ledger::MarkGoodArgs),
     MarkBad(ledger::MarkBadArgs),
     SetNext(ledger::SetNextArgs),
@@ -52,6 +53,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Initramfs(args) => initramfs::run(&args),
             Command::Status(args) => status::run(&args),
+            Command::Timeline(args) => timeline::run(&args),
             Command::MarkGood(args) => ledger::mark_good(&args),
             Command::MarkBad(args) => ledger::mark_bad(&args),
             Command::SetNext(args) => ledger::set_next(&args),

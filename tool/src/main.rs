@@ -16,6 +16,7 @@ mod output;
 mod slots;
 mod stage;
 mod status;
+mod timeline;
 mod tree;
 mod utc;
 mod verity;

@@ -8,6 +8,9 @@ use crate::{SYSROOTS, log, places, reason};
 
 /// The one door to the kernel: what a plan can ask of it. Every method can be called again after it failed.
 pub trait System {
+    /// Takes note that the step with this number, from 0, of the plan that is carried out begins; the number after the last
+    /// one's, that the plan is carried out.
+    fn begins(&mut self, _step: usize) {}
     /// Makes a kernel module available.
     fn load_module(&mut self, name: &str) -> Result<(), Reason>;
     /// Makes a part of a file a block device.
@@ -92,12 +95,14 @@ pub fn carry_out(steps: &[Step<'_>], system: &mut dyn System) -> Result<Option<P
     let mut init = None;
     for (number, step) in steps.iter().enumerate() {
         log::debug!("step {}: {step}", number + 1);
+        system.begins(number);
         if let Err(reason) = perform(&step.action, system, &mut init) {
             let undone = undo(steps.get(..number).unwrap_or_default(), system);
             let leftover = system.check_undone().and(undone).err();
             return Err(Failed { step: number, scope: step.scope, reason, leftover });
         }
     }
+    system.begins(steps.len());
     Ok(init)
 }
 

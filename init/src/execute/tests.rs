@@ -16,6 +16,8 @@ mod every_step;
 /// A kernel that writes down what it is asked for, and refuses one request.
 #[derive(Default)]
 struct Recorder {
+    /// The steps that were said to begin.
+    begun: Vec<usize>,
     done: Vec<String>,
     undone: Vec<String>,
     refused: Option<usize>,
@@ -39,6 +41,10 @@ impl Recorder {
 }
 
 impl System for Recorder {
+    fn begins(&mut self, step: usize) {
+        self.begun.push(step);
+    }
+
     fn load_module(&mut self, name: &str) -> Result<(), Reason> {
         self.request(format!("module {name}"))
     }
@@ -129,6 +135,7 @@ fn all_steps_are_carried_out_in_order() {
         let root = execute(plan, &mut system).unwrap();
         assert_eq!(root.init(), "/bin/special");
         assert_eq!(system.done.len(), plan.steps.len());
+        assert_eq!(system.begun, (0..=plan.steps.len()).collect::<Vec<_>>());
         let mounts: Vec<_> = system.done.iter().filter(|done| done.starts_with("mount ")).collect();
         assert_eq!(mounts, MOUNTS);
         assert!(system.undone.is_empty());
@@ -149,6 +156,7 @@ fn whichever_step_fails_all_before_it_is_undone_in_reverse() {
             }
             let failed = result.unwrap_err();
             assert_eq!((failed.step, failed.scope), (refused, step.scope), "{step}");
+            assert_eq!(system.begun, (0..=refused).collect::<Vec<_>>(), "{step}");
             assert!(failed.reason.starts_with("refused: "), "{}", failed.reason);
             let is_undone = |what: &&String| what.starts_with("mount ") || what.starts_with("verity ");
             let expected: Vec<_> = system.done.iter().rev().filter(is_undone).cloned().collect();

@@ -109,4 +109,4 @@ fn terminal_width() -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

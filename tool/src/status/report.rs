@@ -48,6 +48,12 @@ pub(crate) struct BootReport {
     pub(crate) unknown_keys: Vec<UnknownKey>,
     /// The milestones of the boot, in their order.
     pub(crate) timeline: Vec<Milestone>,
+    /// The kernel modules that were loaded, in their order; at most 96. Absent in reports of versions that did not measure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) modules: Vec<LoadedModule>,
+    /// The steps that set up what was booted, in their order. Absent in reports of versions that did not measure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) steps: Vec<TimedStep>,
 }
 
 /// The program that booted the machine.
@@ -239,10 +245,35 @@ pub(crate) struct UnknownKey {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Milestone {
-    /// What was reached: `start`, `drivers loaded`, `devices found`, `root complete`.
+    /// What was reached: `start`, `drivers loaded`, `waiting for devices`, `devices found`, `deployments found`,
+    /// `root complete`, `hand-over`.
     pub(crate) event: String,
     /// When, in microseconds since the kernel started (`CLOCK_BOOTTIME`).
     pub(crate) microseconds: u64,
+}
+
+/// A kernel module that was loaded.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct LoadedModule {
+    /// Its name.
+    pub(crate) name: String,
+    /// When the kernel was asked to load it, in microseconds since it started (`CLOCK_BOOTTIME`).
+    pub(crate) microseconds: u64,
+    /// How long that took, in microseconds.
+    pub(crate) took: u64,
+}
+
+/// A step that set up what was booted.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct TimedStep {
+    /// What was done, as `surefoot explain` prints it.
+    pub(crate) step: String,
+    /// When it began, in microseconds since the kernel started (`CLOCK_BOOTTIME`).
+    pub(crate) microseconds: u64,
+    /// How long it took, in microseconds.
+    pub(crate) took: u64,
 }
 
 /// A report, and whether all of it is understood.
@@ -296,5 +327,7 @@ fn what_is_known(value: &Value, schema: u64) -> BootReport {
         insecure: field(value, "insecure"),
         unknown_keys: field(value, "unknown_keys"),
         timeline: field(value, "timeline"),
+        modules: field(value, "modules"),
+        steps: field(value, "steps"),
     }
 }

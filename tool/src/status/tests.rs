@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use boot_config::{Config, Sources};
 use deployment::candidates::{self, CandidateName, Keeper, Kind, Record, RootSource, TreeSource};
 use deployment::facts::DeviceNumber;
@@ -8,14 +10,15 @@ use deployment::table::PartitionTable;
 use deployment::{BlockDevice, Candidate, Facts, FilesystemKind, Name};
 use init::execute::{System, execute};
 use init::json::Json;
-use init::plan::{Action, LoopFile, Mount, Plan, VerityDevice, With, select};
+use init::load::Loaded;
+use init::plan::{Action, LoopFile, MAX_STEPS, Mount, Plan, VerityDevice, With, select};
 use init::reason;
 use init::report::{Booted, Report};
 use init::text::{Path, Reason};
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use super::report::{BootReport, Reading, parse};
+use super::report::{BootReport, LoadedModule, Reading, TimedStep, parse};
 use super::text::Summary;
 
 const CMDLINE: &str = "roothash=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef \
@@ -99,7 +102,7 @@ fn machine() -> Facts {
 }
 
 /// The report that PID 1's own code writes of a boot in which everything occurred that a report can hold.
-fn written_by_pid1() -> String {
+pub(crate) fn written_by_pid1() -> String {
     let config = Config::parse(Sources { cmdline: CMDLINE, ..Sources::default() }).unwrap();
     let facts = machine();
     let mut selection = select(&config, &facts).unwrap();
@@ -118,7 +121,10 @@ fn written_by_pid1() -> String {
     let mut json = Json::new(String::new());
     let root = execute(&plan, &mut Willing).unwrap();
     report.chose(&config, &facts, candidate, &selection.candidates);
-    let booted = Booted { root: &root, candidate, all: &selection.candidates };
+    let begun: Vec<u64> = (0..=MAX_STEPS).map(|step| 1000 * step as u64).collect();
+    let module = Loaded { name: "dm-verity", began: 250, ended: 750 };
+    let modules = [Some(module), None].map(Cell::new);
+    let booted = Booted { root: &root, candidate, all: &selection.candidates, begun: &begun, modules: &modules };
     report.document(&mut json, &booted, &config.unknown).unwrap();
     json.finish()
 }
@@ -168,14 +174,25 @@ fn pid1_and_this_program_agree_on_every_field() {
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_value(whole(&text)).unwrap(), value);
     let fields = value.as_object().unwrap();
-    let required =
-        fields.keys().filter(|field| !["schema", "deployments", "fallback", "passed_over"].contains(&field.as_str()));
+    let optional = ["schema", "deployments", "fallback", "passed_over", "modules", "steps"];
+    let required = fields.keys().filter(|field| !optional.contains(&field.as_str()));
     for field in required {
         let mut lacking = value.clone();
         lacking.as_object_mut().unwrap().remove(field);
         assert_eq!(parse(&lacking.to_string()).unwrap_err(), format!("missing field `{field}`"));
     }
-    for list in ["failed", "mounts", "degraded", "insecure", "unknown_keys", "timeline", "deployments", "passed_over"] {
+    for list in [
+        "failed",
+        "mounts",
+        "degraded",
+        "insecure",
+        "unknown_keys",
+        "timeline",
+        "deployments",
+        "passed_over",
+        "modules",
+        "steps",
+    ] {
         assert_ne!(fields[list], Value::Array(Vec::new()), "{list} is not tried");
     }
 }
@@ -210,6 +227,18 @@ fn every_field_is_documented() {
     }
     for field in ["keeper", "priority", "tries_left", "successful", "once_good", "counted"] {
         check(&format!("deployment.ledger.{field}"));
+    }
+}
+
+/// A step lasts until the next one begins.
+#[test]
+fn modules_and_steps_have_their_times() {
+    let report = whole(&written_by_pid1());
+    let module = LoadedModule { name: "dm-verity".to_owned(), microseconds: 250, took: 500 };
+    assert_eq!(report.modules, [module]);
+    assert_eq!(report.steps[0].step, "load module dm-verity");
+    for (number, TimedStep { step, microseconds, took }) in (0..).zip(&report.steps) {
+        assert_eq!((*microseconds, *took), (1000 * number, 1000), "{step}");
     }
 }
 
