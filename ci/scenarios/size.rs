@@ -1,7 +1,7 @@
 //! The budget of ci/budget.toml.
 
 use anyhow::{Context, Result, ensure};
-use surefoot_ci::bench::boot::Subject;
+use surefoot_ci::bench::subject::Subject;
 use surefoot_ci::budget::Budget;
 use surefoot_ci::size;
 
@@ -30,7 +30,7 @@ fn memory(name: &str) -> Result<()> {
 
 /// Instructions are the same on a busy machine, but for what is waited for: the least of some boots counts.
 fn instructions(_: &str) -> Result<()> {
-    const RUNS: usize = 3;
+    const RUNS: u64 = 3;
     let (found, budget) = (Subject::new()?.instructions(RUNS)?, Budget::read()?.boot_instructions);
     let difference = found.abs_diff(budget);
     ensure!(

@@ -21,7 +21,7 @@ pub struct Budget {
     pub initramfs_612_cloud_bytes: u64,
     /// The same with `--host-only` on a virtio machine, in bytes.
     pub initramfs_host_only_virtio_bytes: u64,
-    /// Instructions from the start of PID 1 to that of the real init, as [`crate::bench::boot`] counts them.
+    /// Instructions from the start of PID 1 to that of the real init, as [`crate::bench::subject::Subject`] counts them.
     pub boot_instructions: u64,
 }
 

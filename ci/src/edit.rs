@@ -17,6 +17,8 @@ pub enum Edit {
     Remove(String),
     /// Flips the lowest bit of a file's byte at an offset, under all names of the file.
     Flip(String, u64),
+    /// Gives the file at the first path the second one as another name.
+    Link(String, String),
 }
 
 impl Edit {
@@ -48,6 +50,7 @@ impl Edit {
             Self::Put(name, node) => Self::Put(path(name), node),
             Self::Remove(name) => Self::Remove(path(name)),
             Self::Flip(name, offset) => Self::Flip(path(name), offset),
+            Self::Link(from, to) => Self::Link(path(from), path(to)),
         }
     }
 
@@ -58,6 +61,7 @@ impl Edit {
             Self::Put(path, node) => node.key(key.text("put").text(path)),
             Self::Remove(path) => key.text("remove").text(path),
             Self::Flip(path, offset) => key.text("flip").text(path).text(&offset.to_string()),
+            Self::Link(from, to) => key.text("link").text(from).text(to),
         }
     }
 
@@ -75,6 +79,7 @@ impl Edit {
                 node.write(&path)
             }
             Self::Remove(path) => remove(&top.join(path)),
+            Self::Link(from, to) => fs::hard_link(top.join(from), top.join(to)).with_context(|| format!("link {to}")),
             Self::Flip(path, offset) => {
                 let path = top.join(path);
                 let mut content = fs::read(&path).with_context(|| format!("read {}", path.display()))?;

@@ -24,6 +24,7 @@ pub struct Vm {
     processors: u32,
     pub(crate) console: fn(&str),
     devices: Vec<String>,
+    backends: Vec<String>,
     reboots: bool,
     counted: bool,
     pub(crate) timeout: Duration,
@@ -53,6 +54,7 @@ impl Vm {
             processors: 1,
             console: |_| (),
             devices: Vec::new(),
+            backends: Vec::new(),
             reboots: false,
             counted: false,
             timeout: Duration::from_mins(3),
@@ -141,6 +143,13 @@ impl Vm {
         self
     }
 
+    /// Adds what is behind a disk that is attached by [`Vm::device`], in the words of QEMU's `-drive`.
+    #[must_use]
+    pub fn backend(mut self, drive: &str) -> Self {
+        self.backends.push(drive.to_owned());
+        self
+    }
+
     /// Changes how long the machine may run before that is a failure; three minutes by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -203,6 +212,9 @@ impl Vm {
         }
         if self.hot_adds.iter().any(Drive::is_usb) {
             qemu.args(["-device", &format!("qemu-xhci,id={HOT_USB}")]);
+        }
+        for backend in &self.backends {
+            qemu.args(["-drive", backend]);
         }
         for device in &self.devices {
             qemu.args(["-device", device]);

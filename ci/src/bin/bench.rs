@@ -3,14 +3,14 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use surefoot_ci::bench::boot::{self, Subject};
 use surefoot_ci::bench::peers::Peers;
 use surefoot_ci::bench::section::Section;
-use surefoot_ci::bench::{images, sizes, verity};
+use surefoot_ci::bench::subject::Subject;
+use surefoot_ci::bench::{boot, growth, images, sizes, verity};
 use surefoot_ci::paths;
 
 /// The tables, in the order of the document.
-const PARTS: [&str; 4] = ["boot", "initramfs", "size", "verity"];
+const PARTS: [&str; 5] = ["boot", "growth", "initramfs", "size", "verity"];
 
 /// What the document begins with.
 const INTRODUCTION: &str = "# What surefoot costs
@@ -28,6 +28,7 @@ fn main() -> Result<()> {
     let peers = Peers::new(&subject.kernel)?;
     let sections = wanted.into_iter().map(|name| match name {
         "boot" => boot::compare(&subject, &peers),
+        "growth" => growth::compare(&subject),
         "initramfs" => images::compare(&subject.kernel, &peers),
         "size" => sizes::compare(&peers),
         _ => verity::compare(),

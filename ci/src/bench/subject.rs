@@ -1,0 +1,193 @@
+//! The machine that is measured: one kernel, one disk, the marker as real init.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::marker::{self, Marker};
+use crate::disk::{self, Disk, Partition};
+use crate::drive::Drive;
+use crate::filesystem::{Filesystem, empty_ext4};
+use crate::initramfs;
+use crate::kernel::{self, Kernel, Package};
+use crate::size::describe_virtio_machine;
+use crate::tree::Tree;
+use crate::verity::{self, HashTree};
+use crate::vm::Vm;
+
+/// Bytes of the state partition.
+const STATE_BYTES: u64 = 32 << 20;
+
+/// Names of the disk's partitions in the guest.
+pub(super) const ROOT: &str = "/dev/vda1";
+pub(super) const HASH: &str = "/dev/vda2";
+pub(super) const STATE: &str = "/dev/vda3";
+
+/// How the time of a machine goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// By instructions, on one processor.
+    Instructions,
+    /// As everyone's, on two processors.
+    Wall,
+}
+
+/// What is started.
+#[derive(Debug)]
+pub struct Subject {
+    /// The kernel.
+    pub kernel: Kernel,
+    pub(super) hash_tree: HashTree,
+    pub(super) sectors: u64,
+    root: PathBuf,
+    disk: Disk,
+    scratch: tempfile::TempDir,
+}
+
+/// An initramfs, and the words that it wants.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The initramfs.
+    pub initramfs: PathBuf,
+    /// Words of the kernel command line.
+    pub words: String,
+}
+
+/// The real init's tree.
+fn tree(marker: &Path) -> Result<Tree> {
+    let mut tree = Tree::default();
+    for name in ["dev", "etc", "home", "proc", "run", "sbin", "sys", "sysroot", "tmp", "usr", "usr/lib", "var"] {
+        tree = tree.directory(name);
+    }
+    Ok(tree
+        .file("sbin/init", fs::read(marker)?, 0o755)
+        .file("etc/hostname", "measured\n", 0o644)
+        .file("usr/lib/os-release", "ID=measured\n", 0o644)
+        .symlink("etc/os-release", "../usr/lib/os-release"))
+}
+
+impl Subject {
+    /// Makes the disk: an erofs with its hash tree, and a state partition that a boot has filled.
+    ///
+    /// # Errors
+    /// What the tools say, or when that boot fails.
+    pub fn new() -> Result<Self> {
+        let scratch = tempfile::tempdir()?;
+        let marker = marker::compile("marker.c", scratch.path().join("marker"), &[])?;
+        let root = Filesystem::Erofs.image(&tree(&marker)?)?;
+        let hash_tree = verity::format(&root, &[])?;
+        let disk = lay_out(&scratch.path().join("disk"), &root, &hash_tree, &empty_ext4(STATE_BYTES)?, [])?;
+        let sectors = fs::metadata(&root)?.len() / 512;
+        let subject = Self { kernel: kernel::fetch(Package::Cloud61)?, hash_tree, sectors, root, disk, scratch };
+        subject.live_through_first_boot()?;
+        Ok(subject)
+    }
+
+    /// A state partition is filled once. What is measured is each boot after that.
+    fn live_through_first_boot(&self) -> Result<()> {
+        let start = self.surefoot()?;
+        let vm = self.machine("bench-first-boot", &start).drive(self.drive().keep_writes());
+        marker::follow(&vm).map(drop)
+    }
+
+    /// A file of this subject's own.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// The real init's tree.
+    pub(super) fn tree(&self) -> Result<Tree> {
+        tree(&self.path("marker"))
+    }
+
+    /// The disk.
+    pub(super) fn drive(&self) -> Drive {
+        Drive::new(&self.disk)
+    }
+
+    /// A disk as the usual one, with another state partition, and more partitions behind it.
+    pub(super) fn disk_with(
+        &self,
+        path: &Path,
+        state: &Path,
+        more: impl IntoIterator<Item = Partition>,
+    ) -> Result<Disk> {
+        lay_out(path, &self.root, &self.hash_tree, state, more)
+    }
+
+    /// Runs the machine once.
+    ///
+    /// # Errors
+    /// When the real init is not reached.
+    pub fn run(&self, name: &str, start: &Start, clock: Clock) -> Result<Marker> {
+        let vm = self.machine(name, start).drive(self.drive());
+        marker::follow(&if clock == Clock::Instructions { vm.counted() } else { vm.processors(2) })
+    }
+
+    /// The least time until the real init of so many runs, in instructions.
+    pub(super) fn least(&self, name: &str, start: &Start, clock: Clock, runs: u64) -> Result<Marker> {
+        let markers = (0..runs).map(|_| self.run(name, start, clock));
+        markers.collect::<Result<Vec<_>>>()?.into_iter().min().context("RUNS=0: nothing was run")
+    }
+
+    /// A processor that has nothing to do looks for work instead of sleeping: a machine whose time is counted would wake up
+    /// at the next tick of its timer, however early the disk answers.
+    pub(super) fn machine(&self, name: &str, start: &Start) -> Vm {
+        Vm::new(name, &self.kernel, &start.initramfs).append("quiet idle=poll").append(&start.words)
+    }
+
+    /// The real init as the kernel's first program.
+    pub(super) fn nothing(&self) -> Result<Start> {
+        let copy = |top: &Path| Ok(fs::copy(self.path("marker"), top.join("init")).map(drop)?);
+        Ok(Start { initramfs: self.pack("nothing", copy)?, words: String::new() })
+    }
+
+    /// The word that the root is accepted by.
+    pub(super) fn roothash(&self) -> String {
+        format!("roothash={}", self.hash_tree.root_hash)
+    }
+
+    /// surefoot, with an initramfs for this machine.
+    pub(super) fn surefoot(&self) -> Result<Start> {
+        self.surefoot_with(&[])
+    }
+
+    /// The same, with more words of `surefoot initramfs`.
+    pub(super) fn surefoot_with(&self, words: &[&str]) -> Result<Start> {
+        let machine = self.path("machine");
+        describe_virtio_machine(&machine)?;
+        let machine = machine.to_string_lossy();
+        let initramfs = initramfs::build(&self.kernel, &[&["--host-only", "--machine", &machine], words].concat())?;
+        Ok(Start { initramfs, words: self.roothash() })
+    }
+
+    /// The instructions from the first program's start to the real init's, in the quickest of so many boots.
+    ///
+    /// # Errors
+    /// When the real init is not reached.
+    pub fn instructions(&self, runs: u64) -> Result<u64> {
+        let least = |start: &Start| self.least("instructions", start, Clock::Instructions, runs);
+        let boot = least(&self.surefoot()?)?.nanoseconds;
+        Ok(boot.saturating_sub(least(&self.nothing()?)?.nanoseconds))
+    }
+}
+
+/// Writes a disk: the root, its hash tree, the state partition, and more.
+fn lay_out(
+    path: &Path,
+    root: &Path,
+    tree: &HashTree,
+    state: &Path,
+    more: impl IntoIterator<Item = Partition>,
+) -> Result<Disk> {
+    let mut partitions = disk::verity_pair(root, tree);
+    partitions.push(Partition::state(state));
+    partitions.extend(more);
+    Disk::create(path, 512, &partitions)
+}
+
+/// An empty state partition.
+pub(super) fn empty_state() -> Result<PathBuf> {
+    empty_ext4(STATE_BYTES)
+}
