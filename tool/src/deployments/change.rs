@@ -18,6 +18,15 @@ struct Written {
     is_target: bool,
 }
 
+/// How far a change reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It judges one deployment.
+    One,
+    /// It says which one comes first.
+    Order,
+}
+
 impl Machine {
     /// The ledgers as one, each deployment by its place in the list.
     pub(crate) fn entries(&self) -> Vec<Entry> {
@@ -34,24 +43,38 @@ impl Machine {
 
     /// Writes down what `edit` makes of the ledgers, about the deployment at place `target` above all. Gives the place that
     /// it has afterwards.
-    pub(crate) fn change(&mut self, target: usize, edit: impl FnOnce(&mut [Entry], u32)) -> Result<usize, Error> {
+    ///
+    /// Where not all of a filesystem could be looked at, what was not seen may be what comes first, or what would make way for
+    /// a record: then nothing is written there but a judgement of one, and that as its own record alone. A machine whose good
+    /// update cannot be marked would fall back from it in the end.
+    pub(crate) fn change(
+        &mut self,
+        target: usize,
+        reach: Reach,
+        edit: impl FnOnce(&mut [Entry], u32),
+    ) -> Result<usize, Error> {
         let before = self.entries();
         let mut after = before.clone();
         edit(&mut after, u32::try_from(target).unwrap_or(u32::MAX));
-        let concerned: Vec<_> = (0..self.filesystems.len())
-            .map(|number| self.concerned(&Home::Filesystem(number), target, &before, &after))
-            .collect();
-        // What was not seen may be what comes first, or what makes way for a record.
-        for (filesystem, _) in self.filesystems.iter().zip(&concerned).filter(|(_, all)| !all.is_empty()) {
-            if let Some(why) = filesystem.untold() {
-                return Err(Error::system("cannot change", filesystem.volume.shown(), why));
+        let mut concerned = Vec::new();
+        for (number, filesystem) in self.filesystems.iter().enumerate() {
+            let mut all = self.concerned(&Home::Filesystem(number), target, &before, &after);
+            let untold = filesystem.untold();
+            let is_whole = untold.is_none();
+            match untold {
+                Some(why) if reach == Reach::Order && !all.is_empty() => {
+                    return Err(Error::system("cannot change", filesystem.volume.shown(), why));
+                }
+                Some(_) => all.retain(|written| written.is_target),
+                None => {}
             }
+            concerned.push((all, is_whole));
         }
         // A filesystem that is mounted read-only here could not be written.
         let volumes: Vec<_> = self.filesystems.drain(..).map(|filesystem| filesystem.volume).collect();
         let mut changed = self.deployments.get(target).cloned();
-        for (volume, all) in volumes.iter().zip(concerned).filter(|(_, all)| !all.is_empty()) {
-            if let (Some(place), Some((changed, _))) = (write(volume, &all)?, &mut changed) {
+        for (volume, (all, is_whole)) in volumes.iter().zip(concerned).filter(|(_, (all, _))| !all.is_empty()) {
+            if let (Some(place), Some((changed, _))) = (write(volume, &all, is_whole)?, &mut changed) {
                 changed.place = Some(place);
             }
         }
@@ -100,7 +123,8 @@ impl Machine {
         self.filesystems =
             volumes.iter().map(|volume| Filesystem::open(volume, Access::Read)).collect::<Result<_, _>>()?;
         self.list();
-        self.refused.drain(..).for_each(|why| why.warn());
+        // It was told before the change.
+        self.refused.clear();
         if let Some(running) = running {
             self.deployments.iter_mut().for_each(|(found, _)| found.running = found.is_same(&running));
         }
@@ -108,20 +132,21 @@ impl Machine {
     }
 }
 
-/// Writes the ledger of a filesystem. Gives the place that the one that is changed above all has got by that.
-fn write(volume: &Volume, all: &[Written]) -> Result<Option<String>, Error> {
+/// Writes the ledger of a filesystem, of which `all` is all that there is, or not. Gives the place that the one that is changed
+/// above all has got by that.
+fn write(volume: &Volume, all: &[Written], is_whole: bool) -> Result<Option<String>, Error> {
     let filesystem = Filesystem::open(volume, Access::Write)?;
     let failed = |why| Error::system("cannot change", volume.shown(), why);
-    record(&filesystem, all).map_err(failed)?;
+    record(&filesystem, all, is_whole).map_err(failed)?;
     let target = all.iter().find(|written| written.is_target);
     target.map_or(Ok(None), |written| name(&filesystem, written)).map_err(failed)
 }
 
 /// Writes down what is known of all, so that only one that comes later is new, and that somebody has looked after the machine:
 /// the row of reboots ends. One that the command line does not take is new once it does.
-fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
+fn record(filesystem: &Filesystem, all: &[Written], is_whole: bool) -> Result<(), String> {
     let names: Vec<_> = all.iter().map(|written| written.deployment.name.as_str()).collect();
-    let is_kept = |name: &str| names.iter().any(|known| deployment::ledger::file::recorded(known) == name);
+    let is_kept = |name: &str| !is_whole || names.iter().any(|known| deployment::ledger::file::recorded(known) == name);
     let changed = change_file(&filesystem.tree, &mut |ledger| {
         ledger.set_reboots(0);
         let is_taken = |found: &Deployment| found.accepted != Some(false);
@@ -129,6 +154,9 @@ fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
             if *is_target || is_taken(deployment) || ledger.find(&deployment.name).is_some() {
                 ledger.set(&deployment.name, *attributes, &is_kept)?;
             }
+        }
+        if !is_whole {
+            return Ok(());
         }
         let firsts =
             all.iter().map(|written| &written.deployment).filter(|found| found.index == Some(0) && is_taken(found));
@@ -142,7 +170,10 @@ fn record(filesystem: &Filesystem, all: &[Written]) -> Result<(), String> {
 /// its file.
 fn name(filesystem: &Filesystem, Written { deployment, attributes, .. }: &Written) -> Result<Option<String>, String> {
     let Some(place) = deployment.place.as_deref() else { return Ok(None) };
-    boot_entry::tell(&filesystem.tree, &deployment.directory, place, *attributes)?;
+    // The ledger has it by now, and that is what PID 1 goes by.
+    if let Err(why) = boot_entry::tell(&filesystem.tree, &deployment.directory, place, *attributes) {
+        Error::system("cannot tell the boot entry of", &deployment.name, why).warn();
+    }
     let Some((folder, file)) = place.rsplit_once('/') else { return Ok(None) };
     let Some(image) = Pattern::parse(folder).and_then(|pattern| pattern.image(file, ARCHITECTURE)) else {
         return Ok(None);

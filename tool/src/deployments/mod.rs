@@ -21,6 +21,7 @@ use crate::slots::{self, Access, CommandLine, Context, DiskOptions, Medium, Slot
 use crate::status::report::{self, BootReport};
 use filesystem::Filesystem;
 
+pub(crate) use change::Reach;
 pub(crate) use found::Deployment;
 
 /// The kind of deployment that has boot entries, and what verifies it in the initramfs.

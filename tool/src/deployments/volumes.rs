@@ -67,8 +67,9 @@ fn of_report(report: &BootReport) -> (Vec<Volume>, Vec<Error>) {
 /// Those that can be used, and why the others cannot.
 fn apart(all: impl Iterator<Item = Result<Volume, Error>>) -> (Vec<Volume>, Vec<Error>) {
     let (mut volumes, mut refused) = (Vec::new(), Vec::new());
-    for volume in all.take(MAX_SYSROOTS) {
+    for volume in all {
         match volume {
+            Ok(_) if volumes.len() == MAX_SYSROOTS => break,
             Ok(volume) => volumes.push(volume),
             Err(why) => refused.push(why),
         }

@@ -4,7 +4,7 @@ use deployment::BlockDevice;
 use deployment::discoverable::is_unfinished;
 use deployment::ledger::{self, Entry};
 
-use crate::deployments::{Home, Machine};
+use crate::deployments::{Home, Machine, Reach};
 use crate::error::Error;
 use crate::output::{self, printable};
 use crate::slots::{self, Access, Context, DiskOptions, State, attributes, label, name};
@@ -85,7 +85,7 @@ pub(crate) fn mark_good(args: &MarkGoodArgs) -> Result<(), Error> {
     };
     machine.refused.drain(..).for_each(|why| why.warn());
     check_holds_something("cannot mark good", &machine, target)?;
-    let target = machine.change(target, ledger::mark_good)?;
+    let target = machine.change(target, Reach::One, ledger::mark_good)?;
     output::print(format!("{} is good: {}\n", called(&machine, target), standing(&machine, target)))
 }
 
@@ -105,7 +105,7 @@ fn nothing_to_mark(report: &BootReport) -> Result<(), Error> {
 pub(crate) fn mark_bad(args: &MarkBadArgs) -> Result<(), Error> {
     let mut machine = open(&args.disk)?;
     let target = find(&mut machine, &args.name)?;
-    let target = machine.change(target, ledger::mark_bad)?;
+    let target = machine.change(target, Reach::One, ledger::mark_bad)?;
     let none = if machine.has_others() { "no deployment is left to boot" } else { "no slot is left to boot" };
     let next = next(&machine).map_or_else(|| none.to_owned(), |next| format!("next is {next}"));
     output::print(format!("{} is bad and not booted any more; {next}\n", called(&machine, target)))
@@ -146,7 +146,7 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<(), Error> {
 
 fn make_next(machine: &mut Machine, target: usize, tries: u8) -> Result<(), Error> {
     check_holds_something("cannot boot", machine, target)?;
-    let target = machine.change(target, |entries, number| ledger::set_next(entries, number, tries))?;
+    let target = machine.change(target, Reach::Order, |entries, number| ledger::set_next(entries, number, tries))?;
     match (&machine.slots, machine.deployments.get(target)) {
         (Some(context), Some((_, Home::Slot(number)))) => warn_unless_accepted(context, *number),
         (_, Some((found, _))) if found.accepted == Some(false) => anstream::eprintln!(
