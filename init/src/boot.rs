@@ -204,8 +204,8 @@ impl<'a> Boot<'a> for Attempts<'_, 'a> {
         candidate: &Candidate,
         all: &[Candidate],
     ) -> Result<Infallible, Reason> {
-        self.report.reached("root complete");
         pause_at(BreakStage::PrePivot, self.config);
+        self.report.reached("root complete");
         if let Trust::Insecure(why) = root.plan().trust {
             self.report.insecure(reason!("{why}"));
         }

@@ -57,9 +57,11 @@ fn look_into<'a, B: Boot<'a>>(
         return Err(with_leftover(reason, undo(&plan.steps, boot.system()).err()));
     }
     let Some(tree) = boot.sysroot(number) else { return Ok(()) };
-    let watched = Watched::new(tree);
     let mut ledger = LedgerFile::default();
+    let watched = Watched::new(tree);
     let found = ledger.read_in(&watched);
+    let lost_copy = watched.into_failure();
+    let watched = Watched::new(tree);
     let look = Look { config, tree: &watched, initramfs: boot.initramfs(), device };
     let mut notes = Notes::new();
     candidates::look_into(&look, number, &ledger, &mut selection.candidates, &mut |what, why| {
@@ -84,7 +86,11 @@ fn look_into<'a, B: Boot<'a>>(
     }
     let unknown = "so that deployments count as unknown";
     match found {
-        Ok(true) => {}
+        Ok(true) => {
+            if let Some(failure) = lost_copy {
+                boot.degraded(reason!("one copy of the boot ledger of /dev/{}: {failure}", device.device));
+            }
+        }
         Ok(false) => boot.degraded(reason!("the boot ledger of /dev/{} is damaged, {unknown}", device.device)),
         Err(why) => {
             boot.degraded(reason!("the boot ledger of /dev/{} cannot be read, {unknown}: {why}", device.device));

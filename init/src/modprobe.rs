@@ -24,10 +24,10 @@ pub fn run(words: &Words) -> ! {
         process::say(REFUSAL);
         process::exit(2)
     };
-    crate::log::start();
     match load(name) {
         Ok(()) => process::exit(0),
         Err(reason) => {
+            log::start();
             log::debug!("the kernel asked for {name}: {reason}");
             process::exit(1)
         }
@@ -46,6 +46,8 @@ fn request(words: &Words) -> Option<&'static str> {
 }
 
 fn load(name: &str) -> Result<(), Reason> {
+    // PID 1 has said what is to be said of the command line: until here nothing is logged.
     let config = Config::parse(command_line::read()?).map_err(|error| reason!("{error}"))?;
+    log::start();
     Tree::open().load(name, &config)
 }

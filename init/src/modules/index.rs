@@ -77,7 +77,8 @@ impl<'a> ModuleIndex<'a> {
     /// Whether any pattern begins as aliases with this beginning do.
     pub fn has_alias_like(&self, start: &str) -> bool {
         [self.modprobe, self.alias].iter().any(|text| {
-            text.lines().any(|line| line.strip_prefix("alias ").is_some_and(|pattern| starts_alike(pattern, start)))
+            let mut words = text.lines().filter_map(|line| line.strip_prefix("alias"));
+            words.any(|words| starts_alike(words.trim_ascii(), start))
         })
     }
 
@@ -222,6 +223,9 @@ softdep ext4 post: last
         }
         for start in ["acpi:", "of:", "scsi:t-0x1"] {
             assert!(!INDEX.has_alias_like(start), "{start}");
+        }
+        for modprobe in ["alias\tacpi*:FOO* drv", "alias  acpi:FOO drv"] {
+            assert!(ModuleIndex { modprobe, ..ModuleIndex::default() }.has_alias_like("acpi:"), "{modprobe}");
         }
         let wild = ModuleIndex { alias: "alias acpi*:80860F14:* sdhci_acpi\nalias * any\n", ..ModuleIndex::default() };
         assert!(wild.has_alias_like("acpi:") && wild.has_alias_like("of:"));
