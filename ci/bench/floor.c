@@ -3,7 +3,7 @@
  * one device from a fixed table, fixed mounts. It looks for nothing and checks nothing. What must be known is in fixed.h:
  *
  *   MODULES   paths, in the order in which they are loaded
- *   ROOT, HASH, STATE   devices
+ *   STATE     the device of the writable layers
  *   SECTORS   the root's size in sectors of 512 bytes
  *   TABLE     the parameters of the verity target
  *   With LAYERS, /etc, /var and /home are made writable as surefoot does it by default.
@@ -27,7 +27,6 @@ static void must(int result, const char *what)
 {
     if (result < 0) {
         dprintf(2, "floor: %s: %s\n", what, strerror(errno));
-        
         _exit(1);
     }
 }

@@ -76,7 +76,8 @@ fn machine(report: &Report, setup: &Setup) -> Result<()> {
     let entries: Vec<_> = report.root_entries.iter().map(String::as_str).collect();
     let expected = ["dev", "etc", "home", "proc", "run", "sbin", "sys", "sysroot", "tmp", "usr", "var"];
     same("the names in /", &entries[..], &expected)?;
-    same("the program that loads modules", report.modprobe.as_str(), "/sbin/modprobe")?;
+    let settings = report.kernel_settings.each_ref().map(String::as_str);
+    same("the kernel's settings", &settings, &["/sbin/modprobe", "ratelimit", "0"])?;
     let pending: Vec<_> = report.modules.iter().filter(|(_, state)| *state != "Live").collect();
     same("modules that are not ready", &pending[..], &[])?;
     let device = report.device_mapper.get("dm-0").context("there is no dm-0")?;

@@ -34,7 +34,11 @@ pub(crate) fn report() -> Report {
         peak_memory_kib,
         own_memory_kib: field("VmHWM").trim_end_matches(" kB").parse().unwrap_or(0),
         cmdline: text("/proc/cmdline"),
-        modprobe: text("/proc/sys/kernel/modprobe"),
+        kernel_settings: [
+            text("/proc/sys/kernel/modprobe"),
+            text("/proc/sys/kernel/printk_devkmsg"),
+            text("/sys/kernel/rcu_expedited"),
+        ],
         modules: modules(),
         mounts: text("/proc/self/mountinfo").lines().filter_map(Mount::parse).collect(),
         root_entries: names("/"),

@@ -31,8 +31,9 @@ pub struct Report {
     pub own_memory_kib: i64,
     /// `/proc/cmdline`, without the newline.
     pub cmdline: String,
-    /// `/proc/sys/kernel/modprobe`, without the newline.
-    pub modprobe: String,
+    /// `/proc/sys/kernel/modprobe`, `/proc/sys/kernel/printk_devkmsg` and `/sys/kernel/rcu_expedited`, each without the
+    /// newline.
+    pub kernel_settings: [String; 3],
     /// Modules in `/proc/modules` with their state (`Live`), sorted by name.
     pub modules: BTreeMap<String, String>,
     /// All mounts in the order of mountinfo.

@@ -12,7 +12,7 @@ use super::subject::{HASH, ROOT, STATE, Subject};
 use crate::command::{command, run};
 use crate::paths;
 
-/// Modules of [`Package::Cloud61`] that the root takes, in an order in which they can be loaded. virtio_blk brings the disk
+/// Modules of Debian's kernel 6.1 for virtual machines that the root takes, in an order in which they can be loaded. virtio_blk brings the disk
 /// before its time is over; ext4 is a part of that kernel.
 const MODULES: [&str; 14] = [
     "virtio_ring",
@@ -31,7 +31,7 @@ const MODULES: [&str; 14] = [
     "overlay",
 ];
 
-/// What follows MODULES for the root alone.
+/// The one of them that the root alone does without.
 const LAYERS_ALONE: &str = "overlay";
 
 impl Subject {

@@ -42,8 +42,10 @@ struct Growth<'m> {
 pub fn compare(subject: &Subject) -> Result<Section> {
     let runs = batch::count("RUNS", RUNS)?;
     let method = format!(
-        "The same machine as above with an initramfs for it, and more and more of one thing: the least of {runs} runs, counted \
-         in instructions. Memory is what is used at the hand-over beyond what the first of each has.\n\n\
+        "A machine as above with an initramfs for it, and more and more of one thing: the least of {runs} runs, counted in \
+         instructions. Memory is what is used at the hand-over beyond what the first of each has. Where the disk is another \
+         one, this boot is the first that uses its state partition. Of the modules so many are named, and what they need comes \
+         on top.\n\n\
          ![The time until the hand-over](growth.svg)"
     );
     let columns = ["what grows", "count", "instructions", "of the first", "memory"];

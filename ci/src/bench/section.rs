@@ -55,18 +55,19 @@ fn line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
 
 /// Nanoseconds in milliseconds.
 pub(super) fn milliseconds(nanoseconds: u64) -> String {
-    format!("{}.{} ms", nanoseconds / 1_000_000, nanoseconds / 100_000 % 10)
+    let tenths = (nanoseconds + 50_000) / 100_000;
+    format!("{}.{} ms", tenths / 10, tenths % 10)
 }
 
-/// How many times as much, with two digits.
+/// How many times as much, with two digits; nothing where there is nothing to compare with.
 pub(super) fn ratio(figure: u64, other: u64) -> String {
-    let hundredths = (figure * 100 + other / 2).checked_div(other).unwrap_or(0);
+    let Some(hundredths) = (figure * 100 + other / 2).checked_div(other) else { return "-".to_owned() };
     format!("{}.{:02} ×", hundredths / 100, hundredths % 100)
 }
 
 /// Bytes in KiB.
 pub(super) fn kib(bytes: u64) -> String {
-    format!("{} KiB", bytes / 1024)
+    format!("{} KiB", (bytes + 512) / 1024)
 }
 
 #[cfg(test)]
@@ -75,8 +76,8 @@ mod tests {
 
     #[test]
     fn figures_are_rounded_and_tables_are_markdown() {
-        assert_eq!((ratio(110, 100), ratio(2, 3), ratio(1, 0)), ("1.10 ×".into(), "0.67 ×".into(), "0.00 ×".into()));
-        assert_eq!(milliseconds(345_678_901), "345.6 ms");
+        assert_eq!((ratio(110, 100), ratio(2, 3), ratio(1, 0)), ("1.10 ×".into(), "0.67 ×".into(), "-".into()));
+        assert_eq!(milliseconds(345_678_901), "345.7 ms");
         let mut section = Section::new("Boot", "As it is.", &["way", "time"]);
         section.push(["floor".to_owned(), "1 ms".to_owned()]);
         assert_eq!(section.markdown(), "## Boot\n\nAs it is.\n\n| way | time |\n| --- | ---: |\n| floor | 1 ms |\n");

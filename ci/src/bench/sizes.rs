@@ -9,8 +9,8 @@ use super::peers::Peers;
 use super::section::{Section, kib};
 use crate::{paths, peers};
 
-/// Programs that cannot be had from a registry of packages, as their makers ship them: bytes, by their own statements.
-const STATED: [(&str, u64); 2] = [("rsinit, as packaged", 1_200_000), ("nixos-init, as packaged", 500 << 10)];
+/// Programs that cannot be had from a registry of packages: bytes as they are stated elsewhere.
+const STATED: [(&str, u64); 2] = [("rsinit (stated, not measured)", 1_200_000), ("nixos-init (stated)", 500 << 10)];
 
 /// The table of sizes.
 ///

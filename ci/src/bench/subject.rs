@@ -125,7 +125,7 @@ impl Subject {
         marker::follow(&if clock == Clock::Instructions { vm.counted() } else { vm.processors(2) })
     }
 
-    /// The least time until the real init of so many runs, in instructions.
+    /// The quickest of so many runs.
     pub(super) fn least(&self, name: &str, start: &Start, clock: Clock, runs: u64) -> Result<Marker> {
         let markers = (0..runs).map(|_| self.run(name, start, clock));
         markers.collect::<Result<Vec<_>>>()?.into_iter().min().context("RUNS=0: nothing was run")

@@ -1,12 +1,14 @@
 //! `make bench`: what surefoot costs, beside what others cost. `PART` names one table; all of them go to docs/performance.md.
 
+use std::cell::LazyCell;
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use surefoot_ci::bench::peers::Peers;
 use surefoot_ci::bench::section::Section;
 use surefoot_ci::bench::subject::Subject;
 use surefoot_ci::bench::{boot, growth, images, sizes, verity};
+use surefoot_ci::kernel::{self, Package};
 use surefoot_ci::paths;
 
 /// The tables, in the order of the document.
@@ -15,8 +17,8 @@ const PARTS: [&str; 5] = ["boot", "growth", "initramfs", "size", "verity"];
 /// What the document begins with.
 const INTRODUCTION: &str = "# What surefoot costs
 
-`make bench` measures this, and writes it down here. Each table is made in one run on one machine, with the same kernel and
-the same disk. What counts is how figures relate to one another: by themselves they tell of the machine, here an emulated one.
+`make bench` measures this, and writes it down here. Each table is made in one run on one machine; those of boots with the same
+kernel. What counts is how figures relate to one another: by themselves they tell of the machine, which may be an emulated one.
 
 ";
 
@@ -24,13 +26,16 @@ fn main() -> Result<()> {
     let part = std::env::var("PART").unwrap_or_default();
     ensure!(part.is_empty() || PARTS.contains(&&*part), "PART={part}: one of {} is wanted", PARTS.join(", "));
     let wanted: Vec<_> = PARTS.into_iter().filter(|name| part.is_empty() || *name == part).collect();
-    let subject = Subject::new()?;
-    let peers = Peers::new(&subject.kernel)?;
+    // Each is made when it is first wanted.
+    let subject = LazyCell::new(Subject::new);
+    let subject = || subject.as_ref().map_err(|why| anyhow!("{why:#}"));
+    let peers = LazyCell::new(|| Peers::new(&kernel::fetch(Package::Cloud61)?));
+    let peers = || peers.as_ref().map_err(|why| anyhow!("{why:#}"));
     let sections = wanted.into_iter().map(|name| match name {
-        "boot" => boot::compare(&subject, &peers),
-        "growth" => growth::compare(&subject),
-        "initramfs" => images::compare(&subject.kernel, &peers),
-        "size" => sizes::compare(&peers),
+        "boot" => boot::compare(subject()?, peers()?),
+        "growth" => growth::compare(subject()?),
+        "initramfs" => images::compare(&kernel::fetch(Package::Cloud61)?, peers()?),
+        "size" => sizes::compare(peers()?),
         _ => verity::compare(),
     });
     let sections: Vec<_> = sections.collect::<Result<_>>()?;
