@@ -5,7 +5,6 @@ use std::fs;
 
 use anyhow::{Result, anyhow, ensure};
 use surefoot_ci::bench::peers::Peers;
-use surefoot_ci::bench::section::Section;
 use surefoot_ci::bench::subject::Subject;
 use surefoot_ci::bench::{boot, growth, images, sizes, verity};
 use surefoot_ci::kernel::{self, Package};
@@ -38,10 +37,18 @@ fn main() -> Result<()> {
         "size" => sizes::compare(peers()?),
         _ => verity::compare(),
     });
-    let sections: Vec<_> = sections.collect::<Result<_>>()?;
-    if part.is_empty() {
-        let text: Vec<_> = sections.iter().map(Section::markdown).collect();
-        fs::write(paths::workspace().join("docs/performance.md"), INTRODUCTION.to_owned() + &text.join("\n"))?;
+    let (mut text, mut failed) = (INTRODUCTION.to_owned(), Ok(()));
+    for section in sections {
+        match section {
+            Ok(section) => text = text + &section.markdown() + "\n",
+            Err(why) => {
+                println!("{why:?}");
+                failed = Err(why);
+            }
+        }
     }
-    Ok(())
+    if part.is_empty() {
+        fs::write(paths::workspace().join("docs/performance.md"), text.trim_end().to_owned() + "\n")?;
+    }
+    failed
 }
