@@ -71,8 +71,7 @@ pub fn compare(subject: &Subject, peers: &Peers) -> Result<Section> {
         "The time from the start of a real init that is the kernel's first program to that of the same program behind the \
          hand-over, on kernel {} in QEMU, from one disk: an erofs with its hash tree, and a state partition that an earlier \
          boot has filled. The least of {runs} runs on one processor whose time is the number of instructions (`-icount \
-         shift=0,sleep=off`), and of as many on two processors by the clock. A processor that waits does not sleep \
-         (`idle=poll`). Memory is what is used then beyond what the first program alone has. What is made by hand \
+         shift=0,sleep=off`), where one that waits does not sleep (`idle=poll`), and of as many on two processors by the clock. Memory is what is used then beyond what the first program alone has. What is made by hand \
          (`ci/bench`) knows its modules and devices by heart; its initramfs is compressed as surefoot's is. dracut and \
          initramfs-tools set up the root alone.",
         subject.kernel.release

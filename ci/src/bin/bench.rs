@@ -11,7 +11,7 @@ use surefoot_ci::kernel::{self, Package};
 use surefoot_ci::paths;
 
 /// The tables, in the order of the document.
-const PARTS: [&str; 5] = ["boot", "growth", "initramfs", "size", "verity"];
+const PARTS: [&str; 5] = ["boot", "verity", "initramfs", "size", "growth"];
 
 /// What the document begins with.
 const INTRODUCTION: &str = "# What surefoot costs
@@ -40,15 +40,17 @@ fn main() -> Result<()> {
     let (mut text, mut failed) = (INTRODUCTION.to_owned(), Ok(()));
     for section in sections {
         match section {
-            Ok(section) => text = text + &section.markdown() + "\n",
+            Ok(section) => {
+                text = text + &section.markdown() + "\n";
+                if part.is_empty() {
+                    fs::write(paths::workspace().join("docs/performance.md"), text.trim_end().to_owned() + "\n")?;
+                }
+            }
             Err(why) => {
                 println!("{why:?}");
                 failed = Err(why);
             }
         }
-    }
-    if part.is_empty() {
-        fs::write(paths::workspace().join("docs/performance.md"), text.trim_end().to_owned() + "\n")?;
     }
     failed
 }
