@@ -17,7 +17,7 @@ use sys::file::{self, AsFd, OwnedFd};
 
 use crate::disk::{Disk, WritableDisk};
 use crate::mounted_tree::MountedTree;
-use crate::text::{Reason, below};
+use crate::text::{Reason, below, refused};
 use crate::{SYSROOTS, log, reason};
 
 /// Makes one change in a ledger, and has it on the medium. It is about `candidate`, if it is about one of `all` candidates.
@@ -168,7 +168,7 @@ pub fn change_file(
     tree: &MountedTree,
     edit: &mut dyn FnMut(&mut LedgerFile) -> Result<(), LedgerError>,
 ) -> Result<(), Reason> {
-    let failed = |errno| reason!("cannot open the boot ledger {}: {}", ledger_file::PATH, Explained(errno));
+    let failed = |errno| refused("open the boot ledger", ledger_file::PATH, errno);
     let directory = tree.as_fd();
     let is_new = file::status_beneath(directory, ledger_file::PATH).is_err();
     let opened = file::make_directory_beneath(directory, ledger_file::FOLDER, 0o700)

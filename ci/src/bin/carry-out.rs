@@ -23,10 +23,8 @@ use init::load::Tree as Modules;
 use init::look::look_into_all;
 use init::mounted_tree::MountedTree;
 use init::plan::{Plan, select, sysroot};
-use init::reason;
-use init::text::Reason;
+use init::text::{Reason, refused};
 use surefoot_ci::calls::report::{BEGIN, END, Report, mounts};
-use sys::errno::Explained;
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
@@ -120,7 +118,7 @@ impl<'a> Boot<'a> for Machine<'_> {
 
     fn looked(&mut self, number: u8) -> Result<(), Reason> {
         let opened = MountedTree::open(&sysroot(number));
-        let opened = opened.map_err(|errno| reason!("cannot look into {}: {}", sysroot(number), Explained(errno)))?;
+        let opened = opened.map_err(|errno| refused("look into", &sysroot(number), errno))?;
         self.sysroots[usize::from(number)] = Some(opened);
         Ok(())
     }

@@ -67,8 +67,7 @@ impl<'a> ModuleIndex<'a> {
     /// Names of the modules whose patterns match `alias`: all of them are to be loaded. A module with several patterns
     /// that match comes more than once.
     pub fn by_alias<'s>(&self, alias: &'s str) -> impl Iterator<Item = &'a str> + use<'a, 's> {
-        self.modprobe.lines().chain(self.alias.lines()).filter_map(move |line| {
-            let words = line.strip_prefix("alias")?.trim_ascii();
+        self.aliases().filter_map(move |words| {
             let (pattern, module) = starts_alike(words, alias).then(|| words.split_once([' ', '\t']))??;
             matches(pattern, alias).then_some(module.trim_ascii_start())
         })
@@ -76,10 +75,13 @@ impl<'a> ModuleIndex<'a> {
 
     /// Whether any pattern begins as aliases with this beginning do.
     pub fn has_alias_like(&self, start: &str) -> bool {
-        [self.modprobe, self.alias].iter().any(|text| {
-            let mut words = text.lines().filter_map(|line| line.strip_prefix("alias"));
-            words.any(|words| starts_alike(words.trim_ascii(), start))
-        })
+        self.aliases().any(|words| starts_alike(words, start))
+    }
+
+    /// Of each line that tells an alias its words: the pattern, and the module.
+    fn aliases(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let lines = self.modprobe.lines().chain(self.alias.lines());
+        lines.filter_map(|line| Some(line.strip_prefix("alias")?.trim_ascii()))
     }
 
     /// What a request for `wanted` means: the module of that name, else the modules that have it as an alias
