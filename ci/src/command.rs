@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
@@ -34,6 +34,16 @@ const PATIENCE: Duration = Duration::from_mins(20);
 /// When it cannot be started, does not succeed or does not end: the error holds the whole command and all it said.
 pub fn run(command: &mut Command) -> Result<String> {
     run_within(command, PATIENCE)
+}
+
+/// Runs a command to its end, and gives how long that took.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn timed(command: &mut Command) -> Result<Duration> {
+    let start = Instant::now();
+    run(command)?;
+    Ok(start.elapsed())
 }
 
 fn run_within(command: &mut Command, patience: Duration) -> Result<String> {

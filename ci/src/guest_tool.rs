@@ -1,7 +1,8 @@
 //! Programs of this machine inside a guest's root: the `surefoot` command, and any other.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -26,13 +27,18 @@ pub fn add(tree: Tree) -> Result<Tree> {
 /// When one of them cannot be read.
 pub fn add_program(tree: Tree, path: &str, program: &Path) -> Result<Tree> {
     let mut tree = add_file(tree, path, program)?;
-    let libraries = run(command("ldd").arg(program))?;
-    let libraries: Vec<_> = libraries.split_ascii_whitespace().filter_map(|word| word.strip_prefix('/')).collect();
-    ensure!(!libraries.is_empty(), "ldd names no library of {}", program.display());
-    for library in libraries {
-        tree = add_file(tree, library, &Path::new("/").join(library))?;
+    for library in libraries(command("ldd").arg(program))? {
+        tree = add_file(tree, &library.to_string_lossy(), &Path::new("/").join(&library))?;
     }
     Ok(tree)
+}
+
+/// The libraries that a program needs by ldd(1), relative to the root.
+pub(crate) fn libraries(ldd: &mut Command) -> Result<Vec<PathBuf>> {
+    let words = run(ldd)?;
+    let libraries: Vec<_> = words.split_ascii_whitespace().filter_map(|word| word.strip_prefix('/')).collect();
+    ensure!(!libraries.is_empty(), "{ldd:?} names no library: {words}");
+    Ok(libraries.into_iter().map(PathBuf::from).collect())
 }
 
 fn add_file(mut tree: Tree, path: &str, source: &Path) -> Result<Tree> {

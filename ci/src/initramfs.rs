@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::cache::{self, Key};
-use crate::command::{command, run};
+use crate::command::{command, timed};
 use crate::kernel::Kernel;
 use crate::paths;
 
@@ -17,19 +18,18 @@ use crate::paths;
 pub fn build(kernel: &Kernel, options: &[&str]) -> Result<PathBuf> {
     let (tool, init) = (paths::program("surefoot")?, paths::program("surefoot-init")?);
     let key = Key::default().file(&tool)?.file(&init)?.text(&kernel.tree.to_string_lossy()).text(&options.join("\0"));
-    cache::cached("initramfs", &kernel.release, key, |image| {
-        let options = options.iter().map(Path::new);
-        run(command(&tool.to_string_lossy())
-            .arg("initramfs")
-            .arg("--kernel")
-            .arg(&kernel.tree)
-            .arg("--init")
-            .arg(&init)
-            .args(options)
-            .arg("-o")
-            .arg(image))?;
-        Ok(())
-    })
+    cache::cached("initramfs", &kernel.release, key, |image| make(kernel, options, image).map(drop))
+}
+
+/// Makes such an initramfs, whether there is one already or not, and gives how long that took.
+///
+/// # Errors
+/// What the tool says.
+pub fn make(kernel: &Kernel, options: &[&str], image: &Path) -> Result<Duration> {
+    let (tool, init) = (paths::program("surefoot")?, paths::program("surefoot-init")?);
+    let mut build = command(&tool.to_string_lossy());
+    build.arg("initramfs").arg("--kernel").arg(&kernel.tree).arg("--init").arg(&init);
+    timed(build.args(options).arg("-o").arg(image))
 }
 
 /// The words of `surefoot initramfs` that pack these files: path, and content. A file is kept under a name that tells its

@@ -43,6 +43,17 @@ pub struct Kernel {
     pub tree: PathBuf,
 }
 
+impl Kernel {
+    /// The files of its modules that are not compressed.
+    ///
+    /// # Errors
+    /// What find(1) says.
+    pub fn modules(&self) -> Result<Vec<PathBuf>> {
+        let files = run(command("find").arg(&self.tree).args(["-name", "*.ko"]))?;
+        Ok(files.lines().map(PathBuf::from).collect())
+    }
+}
+
 /// Downloads and unpacks the kernel behind a metapackage, unless that was done before.
 ///
 /// # Errors

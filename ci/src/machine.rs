@@ -86,11 +86,15 @@ impl Outcome {
 
     /// The last lines of the console.
     pub fn tail(&self) -> String {
-        const LINES: usize = 40;
-        let lines: Vec<_> = self.console.lines().collect();
-        let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
-        format!("it ended {:?}; the console's last lines:\n    {}", self.end, last.join("\n    "))
+        format!("it ended {:?}; the console's last lines:\n    {}", self.end, last_lines(&self.console))
     }
+}
+
+/// The last lines of a console, indented but for the first one.
+pub(crate) fn last_lines(console: &str) -> String {
+    const LINES: usize = 40;
+    let lines: Vec<_> = console.lines().collect();
+    lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join("\n    ")
 }
 
 /// `/run/surefoot/boot.json` in a report of the probe.

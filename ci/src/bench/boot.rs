@@ -71,17 +71,18 @@ pub fn compare(subject: &Subject, peers: &Peers) -> Result<Section> {
         "The time from the start of a real init that is the kernel's first program to that of the same program behind the \
          hand-over, on kernel {} in QEMU, from one disk: an erofs with its hash tree, and a state partition that an earlier \
          boot has filled. The least of {runs} runs on one processor whose time is the number of instructions (`-icount \
-         shift=0,sleep=off`), where one that waits does not sleep (`idle=poll`), and of as many on two processors by the clock. Memory is what is used then beyond what the first program alone has. What is made by hand \
-         (`ci/bench`) knows its modules and devices by heart; its initramfs is compressed as surefoot's is. dracut and \
-         initramfs-tools set up the root alone.",
+         shift=0,sleep=off`), where one that waits does not sleep (`idle=poll`), and of as many on two processors by the \
+         clock. Memory is what is used then beyond what the first program alone has. What is made by hand (`ci/bench`) knows its \
+         modules and devices by heart; its initramfs is compressed as surefoot's is. dracut and initramfs-tools set up the root \
+         alone.",
         subject.kernel.release
     );
     let columns = ["way", "instructions", "of the floor", "two processors", "of the floor", "initramfs", "memory used"];
     let mut section = Section::new("Boot", method, &columns);
-    let base = subject.quickest(Way::None, peers, runs)?;
+    let base = subject.measure(Way::None, peers, runs)?;
     let mut floor = None;
     for way in Way::COMPARED {
-        let found = subject.quickest(way, peers, runs)?;
+        let found = subject.measure(way, peers, runs)?;
         let [counted, wall] = [0, 1].map(|clock: usize| found.times[clock].saturating_sub(base.times[clock]));
         let (floor_counted, floor_wall) = *floor.get_or_insert((counted, wall));
         section.push([
@@ -106,9 +107,9 @@ struct Quickest {
 }
 
 impl Subject {
-    fn quickest(&self, way: Way, peers: &Peers, runs: u64) -> Result<Quickest> {
+    fn measure(&self, way: Way, peers: &Peers, runs: u64) -> Result<Quickest> {
         let start = self.start(way, peers).context(way.name())?;
-        let run = |clock| self.least(&format!("bench-{way:?}"), &start, clock, runs).context(way.name());
+        let run = |clock| self.quickest(&format!("bench-{way:?}"), &start, clock, runs).context(way.name());
         let (counted, wall) = (run(Clock::Instructions)?, run(Clock::Wall)?);
         Ok(Quickest {
             times: [counted.nanoseconds, wall.nanoseconds],

@@ -12,8 +12,8 @@ use super::subject::{HASH, ROOT, STATE, Subject};
 use crate::command::{command, run};
 use crate::paths;
 
-/// Modules of Debian's kernel 6.1 for virtual machines that the root takes, in an order in which they can be loaded. virtio_blk brings the disk
-/// before its time is over; ext4 is a part of that kernel.
+/// Modules of Debian's kernel 6.1 for virtual machines that the root takes, in an order in which they can be loaded. virtio_blk
+/// brings the disk before its time is over; ext4 is a part of that kernel.
 const MODULES: [&str; 14] = [
     "virtio_ring",
     "virtio_pci_modern_dev",
@@ -45,26 +45,21 @@ impl Subject {
             fs::create_dir(top.join(name))?;
         }
         fill(&top)?;
-        let script = "cd \"$1\" && find . | cpio --quiet -o -H newc | zstd -q -19 -o \"$2\"";
+        let script = "cd \"$1\" && find . | cpio --quiet -o -H newc | zstd -q -9 --long=23 -o \"$2\"";
         run(command("sh").args(["-ec", script, "sh"]).args([&top, &archive]))?;
         Ok(archive)
     }
 
     /// Copies modules into an initramfs, and gives their places there.
     fn modules(&self, top: &Path, names: &[&str]) -> Result<Vec<String>> {
-        let tree = run(command("find").arg(&self.kernel.tree).args(["-name", "*.ko"]))?;
-        names
-            .iter()
-            .map(|name| {
-                let file = format!("{name}.ko");
-                let from = tree
-                    .lines()
-                    .find(|line| line.ends_with(&format!("/{file}")))
-                    .with_context(|| format!("the kernel has no {file}"))?;
-                fs::copy(from, top.join(&file))?;
-                Ok(format!("/{file}"))
-            })
-            .collect()
+        let files = self.kernel.modules()?;
+        let copied = names.iter().map(|name| {
+            let file = format!("{name}.ko");
+            let from = files.iter().find(|path| path.ends_with(&file));
+            fs::copy(from.with_context(|| format!("the kernel has no {file}"))?, top.join(&file))?;
+            Ok(format!("/{file}"))
+        });
+        copied.collect()
     }
 
     /// `ci/bench/floor.c`, with the mounts of `/etc`, `/var` and `/home` or without.

@@ -10,7 +10,6 @@ use super::plot::{self, Curve};
 use super::section::{Section, kib, milliseconds, ratio};
 use super::subject::{Clock, Start, Subject, empty_state};
 use crate::batch;
-use crate::command::{command, run};
 use crate::disk::{Disk, Partition, SYSROOT, types};
 use crate::drive::Drive;
 use crate::edit::Edit;
@@ -50,18 +49,14 @@ pub fn compare(subject: &Subject) -> Result<Section> {
     );
     let columns = ["what grows", "count", "instructions", "of the first", "memory"];
     let mut section = Section::new("Growth", method, &columns);
-    let base = subject.least("growth", &subject.nothing()?, Clock::Instructions, runs)?.nanoseconds;
+    let base = subject.base(runs)?;
     let growths = [
         Growth {
             what: "partitions",
             counts: &[3, 16, 64, 128],
             machine: &|scratch, count| partitions(subject, scratch, count),
         },
-        Growth {
-            what: "block devices",
-            counts: &[1, 16, 64],
-            machine: &|scratch, count| devices(subject, scratch, count),
-        },
+        Growth { what: "block devices", counts: &[1, 16, 64], machine: &|_, count| devices(subject, count) },
         Growth { what: "modules packed", counts: &[20, 100, 1000], machine: &|_, count| modules(subject, count) },
         Growth {
             what: "files in /etc's upper layer",
@@ -81,12 +76,7 @@ pub fn compare(subject: &Subject) -> Result<Section> {
         for &count in counts {
             let scratch = tempfile::tempdir()?;
             let vm = machine(scratch.path(), count).with_context(|| format!("{count} {what}"))?;
-            let markers = (0..runs).map(|_| marker::follow(&vm)).collect::<Result<Vec<_>>>();
-            let least = markers
-                .with_context(|| format!("{count} {what}"))?
-                .into_iter()
-                .min()
-                .context("RUNS=0: nothing was run")?;
+            let least = marker::quickest(&vm, runs).with_context(|| format!("{count} {what}"))?;
             let Marker { nanoseconds, free_kib } = least;
             let time = nanoseconds.saturating_sub(base);
             let (first_time, first_free) = *first.get_or_insert((time, free_kib));
@@ -109,7 +99,7 @@ pub fn compare(subject: &Subject) -> Result<Section> {
 }
 
 fn counted(subject: &Subject, start: &Start, disk: Drive) -> Vm {
-    subject.machine("growth", start).drive(disk).counted()
+    subject.machine("growth", start, disk, Clock::Instructions)
 }
 
 /// The usual disk, with partitions of nothing behind the three that are needed.
@@ -120,7 +110,7 @@ fn partitions(subject: &Subject, scratch: &Path, count: usize) -> Result<Vm> {
 }
 
 /// The usual disk, and empty ones on a SCSI controller, whose drivers are packed in any case.
-fn devices(subject: &Subject, _: &Path, count: usize) -> Result<Vm> {
+fn devices(subject: &Subject, count: usize) -> Result<Vm> {
     let start = subject.surefoot_with(&["--module", "virtio_scsi", "--module", "sd_mod"])?;
     let mut vm = counted(subject, &start, subject.drive()).device("virtio-scsi-pci,id=many");
     for number in 1..count {
@@ -132,8 +122,8 @@ fn devices(subject: &Subject, _: &Path, count: usize) -> Result<Vm> {
 
 /// More modules in the initramfs, none of which the machine needs: as they come in the kernel's folder.
 fn modules(subject: &Subject, count: usize) -> Result<Vm> {
-    let names = run(command("find").arg(&subject.kernel.tree).args(["-name", "*.ko", "-printf", "%f\n"]))?;
-    let mut names: Vec<_> = names.lines().filter_map(|name| name.strip_suffix(".ko")).collect();
+    let files = subject.kernel.modules()?;
+    let mut names: Vec<_> = files.iter().filter_map(|file| file.file_stem()?.to_str()).collect();
     names.sort_unstable();
     // What the machine needs by itself is there without being named.
     let more = names.iter().take(count.saturating_sub(20)).flat_map(|name| ["--module", *name]).collect::<Vec<_>>();
@@ -162,7 +152,7 @@ fn files(subject: &Subject, scratch: &Path, count: usize) -> Result<Vm> {
 /// A partition with image files, all of them the same one under other names, each with its hash tree behind it.
 fn deployments(subject: &Subject, scratch: &Path, count: usize) -> Result<Vm> {
     let first = "images/root_1.raw";
-    let mut images = Images::new().appended(first, &subject.tree()?);
+    let mut images = Images::new().appended(first, &subject.tree);
     for number in 2..=count {
         images = images.edit(Edit::Link(first.to_owned(), format!("images/root_{number}.raw")));
     }

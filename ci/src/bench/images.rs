@@ -1,15 +1,14 @@
 //! Making an initramfs, beside others that make one.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 
 use super::peers::Peers;
 use super::section::{Section, kib, milliseconds, ratio};
-use crate::command::{command, run};
+use crate::initramfs;
 use crate::kernel::Kernel;
-use crate::paths;
 
 /// How often each of them runs: the quickest counts.
 const RUNS: usize = 3;
@@ -31,15 +30,8 @@ pub fn compare(kernel: &Kernel, peers: &Peers) -> Result<Section> {
     let mut section =
         Section::new("Making an initramfs", method, &["by", "time", "of surefoot's", "size", "of surefoot's"]);
     let scratch = tempfile::tempdir()?;
-    let surefoot = |output: &Path| {
-        let (tool, init) = (paths::program("surefoot")?, paths::program("surefoot-init")?);
-        let start = Instant::now();
-        let mut build = command(&tool.to_string_lossy());
-        run(build.arg("initramfs").arg("--kernel").arg(&kernel.tree).arg("--init").arg(init).arg("-o").arg(output))?;
-        Ok(start.elapsed())
-    };
     let makers: [(&str, &Maker<'_>); 3] = [
-        ("surefoot initramfs", &surefoot),
+        ("surefoot initramfs", &|output| initramfs::make(kernel, &[], output)),
         ("dracut", &|output| peers.dracut(output)),
         ("mkinitramfs", &|output| peers.initramfs_tools(output)),
     ];

@@ -8,14 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::command::{command, run};
+use crate::machine::last_lines;
 use crate::paths;
 use crate::vm::Vm;
 
 /// How long a machine may take until the marker has run.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// How much of the console is shown of a machine that failed.
-const LINES: usize = 60;
 
 /// The moment at which the marker was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,11 +52,18 @@ pub(super) fn follow(vm: &Vm) -> Result<Marker> {
     qemu.arg("-serial").arg(format!("file:{}", console.display()));
     let status = qemu.stdout(Stdio::null()).status().context("qemu-system-x86_64")?;
     let text = String::from_utf8_lossy(&fs::read(&console)?).into_owned();
+    ensure!(status.success(), "{}: QEMU ended {status}:\n    {}", vm.name, last_lines(&text));
     let marker = text.lines().find_map(parse);
-    let lines: Vec<_> = text.lines().collect();
-    let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
-    ensure!(status.success(), "{}: QEMU ended {status}:\n{}", vm.name, last.join("\n"));
-    marker.with_context(|| format!("{}: the real init was not started:\n{}", vm.name, last.join("\n")))
+    marker.with_context(|| format!("{}: the real init was not started:\n    {}", vm.name, last_lines(&text)))
+}
+
+/// Runs a machine so often, and gives the run in which the marker was started first.
+///
+/// # Errors
+/// Those of [`follow`].
+pub(super) fn quickest(vm: &Vm, runs: u64) -> Result<Marker> {
+    let markers = (0..runs).map(|_| follow(vm)).collect::<Result<Vec<_>>>()?;
+    markers.into_iter().min().context("RUNS=0: nothing was run")
 }
 
 /// The marker's line.

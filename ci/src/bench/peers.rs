@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::command::{command, is_root, run};
+use crate::command::{command, is_root, run, timed};
 use crate::debian;
+use crate::guest_tool;
 use crate::kernel::Kernel;
 
 /// What is installed in there.
@@ -48,14 +48,14 @@ impl Peers {
 
     /// Runs a program of the system, and says how long that took.
     fn run(&self, program: &str, words: &[&str]) -> Result<Duration> {
-        let script = "mkdir -p \"$1/dev\" \"$1/proc\" \"$1/tmp\"; mount --bind /dev \"$1/dev\"; mount -t proc proc \"$1/proc\"; mount -t tmpfs tmpfs \"$1/tmp\"; exec chroot \"$@\"";
-        let mut inside = command("unshare");
-        inside.args(["--mount", "sh", "-ec", script, "sh"]).arg(self.top.path()).arg(program).args(words);
-        timed(&mut inside)
+        let script = "mkdir -p \"$1/dev\" \"$1/proc\" \"$1/tmp\"; mount --bind /dev \"$1/dev\"; \
+                      mount -t proc proc \"$1/proc\"; mount -t tmpfs tmpfs \"$1/tmp\"; exec chroot \"$@\"";
+        let inside = ["--mount", "sh", "-ec", script, "sh"];
+        timed(command("unshare").args(inside).arg(self.top.path()).arg(program).args(words))
     }
 
     /// A file of the system.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.top.path().join(name)
     }
 
@@ -91,26 +91,17 @@ impl Peers {
         let programs = ["bin/busybox", "sbin/veritysetup"];
         let mut files: Vec<_> = programs.map(PathBuf::from).to_vec();
         for program in programs {
-            let libraries = run(command("chroot").arg(self.top.path()).arg("ldd").arg(Path::new("/").join(program)))?;
-            files.extend(
-                libraries.split_ascii_whitespace().filter_map(|word| word.strip_prefix('/')).map(PathBuf::from),
-            );
+            let ldd = ["ldd".as_ref(), Path::new("/").join(program).as_os_str()].map(ToOwned::to_owned);
+            files.extend(guest_tool::libraries(command("chroot").arg(self.top.path()).args(ldd))?);
         }
         for file in files {
             let to = top.join(&file);
             fs::create_dir_all(to.parent().unwrap_or(top))?;
-            fs::copy(self.top.path().join(&file), &to).with_context(|| file.display().to_string())?;
+            fs::copy(self.path(&file), &to).with_context(|| file.display().to_string())?;
         }
         for applet in ["insmod", "mkdir", "mount", "switch_root"] {
             std::os::unix::fs::symlink("/bin/busybox", top.join("bin").join(applet))?;
         }
         Ok(())
     }
-}
-
-/// Runs a command, and says how long that took.
-fn timed(command: &mut Command) -> Result<Duration> {
-    let start = Instant::now();
-    run(command)?;
-    Ok(start.elapsed())
 }

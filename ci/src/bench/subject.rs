@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::marker::{self, Marker};
 use crate::disk::{self, Disk, Partition};
@@ -15,9 +15,6 @@ use crate::size::describe_virtio_machine;
 use crate::tree::Tree;
 use crate::verity::{self, HashTree};
 use crate::vm::Vm;
-
-/// Lines on the console cost more than most of what is measured.
-const QUIET: &str = "quiet";
 
 /// Bytes of the state partition.
 const STATE_BYTES: u64 = 32 << 20;
@@ -41,6 +38,8 @@ pub enum Clock {
 pub struct Subject {
     /// The kernel.
     pub kernel: Kernel,
+    /// The root: the marker in the place of the probe.
+    pub(super) tree: Tree,
     pub(super) hash_tree: HashTree,
     pub(super) sectors: u64,
     root: PathBuf,
@@ -57,19 +56,6 @@ pub struct Start {
     pub words: String,
 }
 
-/// The real init's tree.
-fn tree(marker: &Path) -> Result<Tree> {
-    let mut tree = Tree::default();
-    for name in ["dev", "etc", "home", "proc", "run", "sbin", "sys", "sysroot", "tmp", "usr", "usr/lib", "var"] {
-        tree = tree.directory(name);
-    }
-    Ok(tree
-        .file("sbin/init", fs::read(marker)?, 0o755)
-        .file("etc/hostname", "measured\n", 0o644)
-        .file("usr/lib/os-release", "ID=measured\n", 0o644)
-        .symlink("etc/os-release", "../usr/lib/os-release"))
-}
-
 impl Subject {
     /// Makes the disk: an erofs with its hash tree, and a state partition that a boot has filled.
     ///
@@ -78,30 +64,26 @@ impl Subject {
     pub fn new() -> Result<Self> {
         let scratch = tempfile::tempdir()?;
         let marker = marker::compile("marker.c", scratch.path().join("marker"), &[])?;
-        let root = Filesystem::Erofs.image(&tree(&marker)?)?;
+        let tree = Tree::probe()?.file("sbin/init", fs::read(marker)?, 0o755);
+        let root = Filesystem::Erofs.image(&tree)?;
         let hash_tree = verity::format(&root, &[])?;
         let disk = lay_out(&scratch.path().join("disk"), &root, &hash_tree, &empty_ext4(STATE_BYTES)?, [])?;
         let sectors = fs::metadata(&root)?.len() / 512;
-        let subject = Self { kernel: kernel::fetch(Package::Cloud61)?, hash_tree, sectors, root, disk, scratch };
+        let subject = Self { kernel: kernel::fetch(Package::Cloud61)?, tree, hash_tree, sectors, root, disk, scratch };
         subject.live_through_first_boot()?;
         Ok(subject)
     }
 
     /// A state partition is filled once. What is measured is each boot after that.
     fn live_through_first_boot(&self) -> Result<()> {
-        let start = self.surefoot()?;
-        let vm = self.machine("bench-first-boot", &start).drive(self.drive().keep_writes());
+        let disk = self.drive().keep_writes();
+        let vm = self.machine("bench-first-boot", &self.surefoot()?, disk, Clock::Instructions);
         marker::follow(&vm).map(drop)
     }
 
     /// A file of this subject's own.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
-    }
-
-    /// The real init's tree.
-    pub(super) fn tree(&self) -> Result<Tree> {
-        tree(&self.path("marker"))
     }
 
     /// The disk.
@@ -119,30 +101,21 @@ impl Subject {
         lay_out(path, &self.root, &self.hash_tree, state, more)
     }
 
-    /// Runs the machine once.
-    ///
-    /// # Errors
-    /// When the real init is not reached.
-    pub fn run(&self, name: &str, start: &Start, clock: Clock) -> Result<Marker> {
-        let vm = match clock {
-            Clock::Instructions => self.machine(name, start).counted(),
-            Clock::Wall => {
-                Vm::new(name, &self.kernel, &start.initramfs).append(QUIET).append(&start.words).processors(2)
-            }
-        };
-        marker::follow(&vm.drive(self.drive()))
+    /// The machine, with a disk.
+    pub(super) fn machine(&self, name: &str, start: &Start, disk: Drive, clock: Clock) -> Vm {
+        // Lines on the console cost more than most of what is measured.
+        let vm = Vm::new(name, &self.kernel, &start.initramfs).append("quiet").append(&start.words).drive(disk);
+        match clock {
+            // A processor that has nothing to do looks for work instead of sleeping: it would wake up at the next tick of its
+            // timer, however early the disk answers.
+            Clock::Instructions => vm.append("idle=poll").counted(),
+            Clock::Wall => vm.processors(2),
+        }
     }
 
-    /// The quickest of so many runs.
-    pub(super) fn least(&self, name: &str, start: &Start, clock: Clock, runs: u64) -> Result<Marker> {
-        let markers = (0..runs).map(|_| self.run(name, start, clock));
-        markers.collect::<Result<Vec<_>>>()?.into_iter().min().context("RUNS=0: nothing was run")
-    }
-
-    /// A processor that has nothing to do looks for work instead of sleeping: a machine whose time is counted would wake up
-    /// at the next tick of its timer, however early the disk answers.
-    pub(super) fn machine(&self, name: &str, start: &Start) -> Vm {
-        Vm::new(name, &self.kernel, &start.initramfs).append(QUIET).append("idle=poll").append(&start.words)
+    /// The quickest of so many runs with the usual disk.
+    pub(super) fn quickest(&self, name: &str, start: &Start, clock: Clock, runs: u64) -> Result<Marker> {
+        marker::quickest(&self.machine(name, start, self.drive(), clock), runs)
     }
 
     /// The real init as the kernel's first program.
@@ -175,9 +148,13 @@ impl Subject {
     /// # Errors
     /// When the real init is not reached.
     pub fn instructions(&self, runs: u64) -> Result<u64> {
-        let least = |start: &Start| self.least("instructions", start, Clock::Instructions, runs);
-        let boot = least(&self.surefoot()?)?.nanoseconds;
-        Ok(boot.saturating_sub(least(&self.nothing()?)?.nanoseconds))
+        let boot = self.quickest("instructions", &self.surefoot()?, Clock::Instructions, runs)?.nanoseconds;
+        Ok(boot.saturating_sub(self.base(runs)?))
+    }
+
+    /// When the real init is started as the kernel's first program, in instructions.
+    pub(super) fn base(&self, runs: u64) -> Result<u64> {
+        Ok(self.quickest("nothing", &self.nothing()?, Clock::Instructions, runs)?.nanoseconds)
     }
 }
 

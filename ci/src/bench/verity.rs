@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, copy};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
 use super::section::Section;
-use crate::command::{command, run};
+use crate::command::{command, run, timed};
 use crate::paths;
 
 /// The size of the data, in bytes.
@@ -117,9 +116,8 @@ impl Bench {
         for _ in 0..RUNS {
             for (work, fastest) in WORKS.into_iter().zip(&mut fastest) {
                 for (program, fastest) in self.programs.iter().zip(fastest) {
-                    let start = Instant::now();
-                    run(command("taskset").args(["-c", processors]).args(self.words(program, work)))?;
-                    *fastest = fastest.min(start.elapsed().as_secs_f64());
+                    let taken = timed(command("taskset").args(["-c", processors]).args(self.words(program, work)))?;
+                    *fastest = fastest.min(taken.as_secs_f64());
                 }
             }
             for name in ["hash", "root-hash"] {
