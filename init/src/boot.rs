@@ -79,12 +79,14 @@ fn boot(words: &Words) -> Result<Infallible, Reason> {
     let mut watchdog = Watchdog::new(config.watchdog.filter(|_| config.break_at.is_none()));
     let hotplug = Hotplug::start(&tree, &config, &mut watchdog)?;
     report.reached("drivers loaded");
+    let (Some(facts), Some(plan)) = (FACTS.take(), PLAN.take()) else { return Err(reason!("the boot began twice")) };
     for module in modules_in_any_case(&config).iter().flatten() {
-        // While disks are being found there is time for what every plan needs; the plan itself insists on it.
+        // The drivers of what has been found meanwhile come first: while a disk is being asked for its partitions there is
+        // time for what every plan needs; the plan itself insists on it.
+        hotplug.settle(facts, &mut watchdog)?;
         let _ = tree.load(module, &config);
         watchdog.keep_alive();
     }
-    let (Some(facts), Some(plan)) = (FACTS.take(), PLAN.take()) else { return Err(reason!("the boot began twice")) };
     facts.loader_partition = efi::loader_partition();
     let mut selection = Search {
         config: &config,

@@ -10,6 +10,7 @@ use sys::file;
 use sys::uevent::{Event, MAX_EVENT, Received, Socket};
 
 use crate::load::Tree;
+use crate::plan::first_module;
 use crate::text::{Reason, refused};
 use crate::watchdog::Watchdog;
 use crate::{log, path};
@@ -66,6 +67,10 @@ impl<'a> Hotplug<'a> {
             tree.load(module, config)?;
             watchdog.keep_alive();
         }
+        if let Some(module) = first_module(config) {
+            // Whether it must be there is for the plan to say.
+            let _ = tree.load(module, config);
+        }
         hotplug.coldplug(None, watchdog);
         Ok(hotplug)
     }
@@ -83,7 +88,7 @@ impl<S: Announcements> Hotplug<'_, S> {
             match self.socket.receive(&mut buffer) {
                 Ok(Received::Event(event)) => self.handle(&event, facts, watchdog),
                 Ok(Received::Lost) => {
-                    log::warn!("the kernel announced more devices at once than could be queued; looking at all again");
+                    log::warn!("announcements of devices were lost; looking at all again");
                     self.lost.set(true);
                 }
                 // Until all that is queued has been taken the kernel goes on to drop, without another word.

@@ -14,8 +14,8 @@ use crate::{log, reason};
 const REFUSAL: &str = concat!(
     "surefoot-init ",
     env!("CARGO_PKG_VERSION"),
-    ": this program is the first one that the kernel starts in an initramfs. Started in any other way it does nothing, \
-     and nothing was changed. See `surefoot --help` for the command that builds initramfs images.\n"
+    ": the kernel starts this program as the first one in an initramfs. Started in any other way it changes nothing. The \
+     command is `surefoot`.\n"
 );
 
 /// Answers the kernel's request, or refuses to do anything.

@@ -12,9 +12,11 @@ use super::subject::{HASH, ROOT, STATE, Subject};
 use crate::command::{command, run};
 use crate::paths;
 
-/// Modules of Debian's kernel 6.1 for virtual machines that the root takes, in an order in which they can be loaded. virtio_blk
-/// brings the disk before its time is over; ext4 is a part of that kernel.
+/// Modules of Debian's kernel 6.1 for virtual machines that the root takes, in an order in which they can be loaded. The digest
+/// comes first: the kernel checks the signatures of the others by it. virtio_blk brings the disk before its time is over; ext4
+/// is a part of that kernel.
 const MODULES: [&str; 14] = [
+    "sha256-ssse3",
     "virtio_ring",
     "virtio_pci_modern_dev",
     "virtio_pci_legacy_dev",
@@ -25,7 +27,6 @@ const MODULES: [&str; 14] = [
     "dm-mod",
     "dm-bufio",
     "dm-verity",
-    "sha256-ssse3",
     "libcrc32c",
     "erofs",
     "overlay",

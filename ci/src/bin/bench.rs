@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         "size" => sizes::compare(peers()?),
         _ => verity::compare(),
     });
-    let (mut text, mut failed) = (INTRODUCTION.to_owned(), Ok(()));
+    let (mut text, mut failures) = (INTRODUCTION.to_owned(), Vec::new());
     for section in sections {
         match section {
             Ok(section) => {
@@ -47,10 +47,11 @@ fn main() -> Result<()> {
                 }
             }
             Err(why) => {
-                println!("{why:?}");
-                failed = Err(why);
+                println!("{why:#}\n");
+                failures.push(format!("{why:#}"));
             }
         }
     }
-    failed
+    ensure!(failures.is_empty(), "not all was measured: {}", failures.join("; "));
+    Ok(())
 }

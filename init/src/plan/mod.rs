@@ -24,12 +24,24 @@ pub use timeout::out_of_time;
 use crate::reason;
 use crate::text::Reason;
 
+/// What comes before all drivers where a hash tree is asked for: the processor's own SHA-256. Kernels that check the signatures
+/// of modules take the quickest digest there is (`kernel/module/signing.c`), and load all that follow in less time.
+pub fn first_module(config: &Config<'_>) -> Option<&'static str> {
+    is_verified(config).then_some("crypto-sha256")
+}
+
 /// Modules that most plans need: PID 1 loads them while disks are being found. A plan names what it needs itself.
 #[inline(never)]
 pub fn modules_in_any_case<'a>(config: &Config<'a>) -> [Option<&'a str>; 5] {
-    let verified = config.accepted_hashes().next().is_some() || config.usr_verity.is_some();
+    let verified = is_verified(config).then_some("dm-verity");
     let state = config.state.and_then(|state| state.filesystem);
-    [verified.then_some("dm-verity"), Some("overlay"), config.root.filesystem, config.usr.filesystem, state]
+    [verified, Some("overlay"), config.root.filesystem, config.usr.filesystem, state]
+}
+
+/// Whether the configuration asks for a hash tree.
+#[inline(never)]
+fn is_verified(config: &Config<'_>) -> bool {
+    config.accepted_hashes().next().is_some() || config.usr_verity.is_some()
 }
 
 /// The type to mount a device as: the one that is named, else the one that was found on it.
