@@ -102,8 +102,8 @@ prove: faults tamper cuts soak fuzz sbom ## All of the long proofs, one after th
 boot: build ## Boot a real Debian with a verified root in QEMU (SCENARIO=rollback: and watch it survive an update)
 	cargo run --quiet -p surefoot-ci --bin boot -- $(SCENARIO)
 
-# PART=boot, growth, initramfs, size or verity measures one table alone, and leaves the document as it is; RUNS=NUMBER says
-# how often machines are run.
+# PART=boot, growth, images, initramfs, programs or verity measures one table alone, and leaves the document as it is; RUNS=NUMBER
+# says how often machines are run.
 bench: build probe ## Measure surefoot beside others (as root), and write docs/performance.md; wants a quiet machine
 	PART=$(PART) cargo run --quiet -p surefoot-ci --bin bench
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use surefoot_ci::bench::subject::Subject;
 use surefoot_ci::budget::Budget;
+use surefoot_ci::kernel::Package;
 use surefoot_ci::size;
 
 use crate::Scenario;
@@ -31,7 +32,7 @@ fn memory(name: &str) -> Result<()> {
 /// Instructions are the same on a busy machine, but for what is waited for: the least of some boots counts.
 fn instructions(_: &str) -> Result<()> {
     const RUNS: u64 = 3;
-    let (found, budget) = (Subject::new()?.instructions(RUNS)?, Budget::read()?.boot_instructions);
+    let (found, budget) = (Subject::new(Package::Cloud61)?.instructions(RUNS)?, Budget::read()?.boot_instructions);
     let difference = found.abs_diff(budget);
     ensure!(
         difference <= budget / 20,

@@ -49,7 +49,7 @@ mod tests {
             pid1_memory_kib: 1 << 10,
             initramfs_612_cloud_bytes: 4 << 20,
             initramfs_host_only_virtio_bytes: 1 << 20,
-            boot_instructions: 340_000_000,
+            boot_instructions: 285_000_000,
         };
         assert_eq!(Budget::read().unwrap(), expected);
     }

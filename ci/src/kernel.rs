@@ -44,12 +44,12 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The files of its modules that are not compressed.
+    /// The files of its modules, compressed or not.
     ///
     /// # Errors
     /// What find(1) says.
     pub fn modules(&self) -> Result<Vec<PathBuf>> {
-        let files = run(command("find").arg(&self.tree).args(["-name", "*.ko"]))?;
+        let files = run(command("find").arg(&self.tree).args(["-name", "*.ko", "-o", "-name", "*.ko.xz"]))?;
         Ok(files.lines().map(PathBuf::from).collect())
     }
 }

@@ -86,13 +86,22 @@ impl Peers {
         Ok(taken)
     }
 
+    /// The libraries that a program of the system needs.
+    fn libraries(&self, program: &str) -> Result<Vec<PathBuf>> {
+        guest_tool::libraries(command("chroot").arg(self.top.path()).arg("ldd").arg(Path::new("/").join(program)))
+    }
+
+    /// How large those are together.
+    pub(super) fn bytes_of_libraries(&self, program: &str) -> Result<u64> {
+        self.libraries(program)?.iter().map(|library| Ok(fs::metadata(self.path(library))?.len())).sum()
+    }
+
     /// Copies busybox and veritysetup with their libraries into an initramfs.
     pub(super) fn busybox(&self, top: &Path) -> Result<()> {
         let programs = ["bin/busybox", "sbin/veritysetup"];
         let mut files: Vec<_> = programs.map(PathBuf::from).to_vec();
         for program in programs {
-            let ldd = ["ldd".as_ref(), Path::new("/").join(program).as_os_str()].map(ToOwned::to_owned);
-            files.extend(guest_tool::libraries(command("chroot").arg(self.top.path()).args(ldd))?);
+            files.extend(self.libraries(program)?);
         }
         for file in files {
             let to = top.join(&file);

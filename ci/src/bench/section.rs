@@ -59,6 +59,11 @@ pub(super) fn milliseconds(nanoseconds: u64) -> String {
     format!("{}.{} ms", tenths / 10, tenths % 10)
 }
 
+/// Nanoseconds in microseconds.
+pub(super) fn microseconds(nanoseconds: u64) -> String {
+    format!("{} µs", (nanoseconds + 500) / 1000)
+}
+
 /// How many times as much, with two digits; nothing where there is nothing to compare with.
 pub(super) fn ratio(figure: u64, other: u64) -> String {
     let Some(hundredths) = (figure * 100 + other / 2).checked_div(other) else { return "-".to_owned() };
@@ -77,7 +82,7 @@ mod tests {
     #[test]
     fn figures_are_rounded_and_tables_are_markdown() {
         assert_eq!((ratio(110, 100), ratio(2, 3), ratio(1, 0)), ("1.10 ×".into(), "0.67 ×".into(), "-".into()));
-        assert_eq!(milliseconds(345_678_901), "345.7 ms");
+        assert_eq!((milliseconds(345_678_901), microseconds(1_500)), ("345.7 ms".into(), "2 µs".into()));
         let mut section = Section::new("Boot", "As it is.", &["way", "time"]);
         section.push(["floor".to_owned(), "1 ms".to_owned()]);
         assert_eq!(section.markdown(), "## Boot\n\nAs it is.\n\n| way | time |\n| --- | ---: |\n| floor | 1 ms |\n");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::marker::{self, Marker};
+use crate::command::{command, run};
 use crate::disk::{self, Disk, Partition};
 use crate::drive::Drive;
 use crate::filesystem::{Filesystem, empty_ext4};
@@ -61,7 +62,7 @@ impl Subject {
     ///
     /// # Errors
     /// What the tools say, or when that boot fails.
-    pub fn new() -> Result<Self> {
+    pub fn new(package: Package) -> Result<Self> {
         let scratch = tempfile::tempdir()?;
         let marker = marker::compile("marker.c", scratch.path().join("marker"), &[])?;
         let tree = Tree::probe()?.file("sbin/init", fs::read(marker)?, 0o755);
@@ -69,7 +70,7 @@ impl Subject {
         let hash_tree = verity::format(&root, &[])?;
         let disk = lay_out(&scratch.path().join("disk"), &root, &hash_tree, &empty_ext4(STATE_BYTES)?, [])?;
         let sectors = fs::metadata(&root)?.len() / 512;
-        let subject = Self { kernel: kernel::fetch(Package::Cloud61)?, tree, hash_tree, sectors, root, disk, scratch };
+        let subject = Self { kernel: kernel::fetch(package)?, tree, hash_tree, sectors, root, disk, scratch };
         subject.live_through_first_boot()?;
         Ok(subject)
     }
@@ -122,6 +123,15 @@ impl Subject {
     pub(super) fn nothing(&self) -> Result<Start> {
         let copy = |top: &Path| Ok(fs::copy(self.path("marker"), top.join("init")).map(drop)?);
         Ok(Start { initramfs: self.pack("nothing", copy)?, words: String::new() })
+    }
+
+    /// What the real init says as the first program of such an initramfs, which is unpacked then and has not been run.
+    pub(super) fn before(&self, name: &str, start: &Start) -> Result<Marker> {
+        let archive = self.path(&format!("{name}-before.img"));
+        let script = "cd \"$1\" && echo marker | cpio --quiet -o -H newc | cat - \"$2\" >\"$3\"";
+        run(command("sh").args(["-ec", script, "sh"]).args([self.scratch.path(), &start.initramfs, &archive]))?;
+        let start = Start { initramfs: archive, words: "rdinit=/marker".to_owned() };
+        self.quickest(name, &start, Clock::Instructions, 1)
     }
 
     /// The word that the root is accepted by.

@@ -11,7 +11,7 @@ use surefoot_ci::kernel::{self, Package};
 use surefoot_ci::paths;
 
 /// The tables, in the order of the document.
-const PARTS: [&str; 5] = ["boot", "verity", "initramfs", "size", "growth"];
+const PARTS: [&str; 6] = ["boot", "verity", "initramfs", "programs", "images", "growth"];
 
 /// What the document begins with.
 const INTRODUCTION: &str = "# What surefoot costs
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     ensure!(part.is_empty() || PARTS.contains(&&*part), "PART={part}: one of {} is wanted", PARTS.join(", "));
     let wanted: Vec<_> = PARTS.into_iter().filter(|name| part.is_empty() || *name == part).collect();
     // Each is made when it is first wanted.
-    let subject = LazyCell::new(Subject::new);
+    let subject = LazyCell::new(|| Subject::new(Package::Cloud61));
     let subject = || subject.as_ref().map_err(|why| anyhow!("{why:#}"));
     let peers = LazyCell::new(|| Peers::new(&kernel::fetch(Package::Cloud61)?));
     let peers = || peers.as_ref().map_err(|why| anyhow!("{why:#}"));
@@ -34,7 +34,8 @@ fn main() -> Result<()> {
         "boot" => boot::compare(subject()?, peers()?),
         "growth" => growth::compare(subject()?),
         "initramfs" => images::compare(&kernel::fetch(Package::Cloud61)?, peers()?),
-        "size" => sizes::compare(peers()?),
+        "programs" => sizes::programs(peers()?),
+        "images" => sizes::images(),
         _ => verity::compare(),
     });
     let (mut text, mut failures) = (INTRODUCTION.to_owned(), Vec::new());
