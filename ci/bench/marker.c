@@ -4,34 +4,33 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Pages that a processor keeps at hand count as used, and may be as many as the whole initramfs had. */
-static unsigned long pages_at_hand(void)
+/*
+ * Free memory in KiB: what the zones have, and what each processor keeps at hand, which counts as used and may be as much as the
+ * whole initramfs was. Only the kernel's first program finds no /proc.
+ */
+static unsigned long free_kib(void)
 {
-    unsigned long all = 0, some;
+    unsigned long pages = 0, some;
     char line[256];
     mkdir("/proc", 0555);
     mount("proc", "/proc", "proc", 0, NULL);
     FILE *zones = fopen("/proc/zoneinfo", "r");
     while (zones && fgets(line, sizeof line, zones))
-        if (sscanf(line, " count: %lu", &some) == 1)
-            all += some;
-    return all;
+        if (sscanf(line, " pages free %lu", &some) == 1 || sscanf(line, " count: %lu", &some) == 1)
+            pages += some;
+    return pages * (getpagesize() / 1024);
 }
 
 int main(void)
 {
     struct timespec now;
-    struct sysinfo memory;
     clock_gettime(CLOCK_BOOTTIME, &now);
-    sysinfo(&memory);
-    unsigned long free_kib = memory.freeram / 1024 * memory.mem_unit + pages_at_hand() * (getpagesize() / 1024);
     int console = open("/dev/console", O_WRONLY);
     dprintf(console < 0 ? 1 : console, "\nmarker: %lld ns, %lu KiB free\n", now.tv_sec * 1000000000LL + now.tv_nsec,
-            free_kib);
+            free_kib());
     reboot(RB_POWER_OFF);
     return 1;
 }

@@ -81,8 +81,8 @@ fn boot(words: &Words) -> Result<Infallible, Reason> {
     report.reached("drivers loaded");
     let (Some(facts), Some(plan)) = (FACTS.take(), PLAN.take()) else { return Err(reason!("the boot began twice")) };
     for module in modules_in_any_case(&config).iter().flatten() {
-        // The drivers of what has been found meanwhile come first: while a disk is being asked for its partitions there is
-        // time for what every plan needs; the plan itself insists on it.
+        // The drivers of what has been found meanwhile come first. Most of them ask their disks for partitions by
+        // themselves, and there is time for what every plan needs; the plan itself insists on it.
         hotplug.settle(facts, &mut watchdog)?;
         let _ = tree.load(module, &config);
         watchdog.keep_alive();

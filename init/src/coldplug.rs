@@ -10,7 +10,7 @@ use sys::file;
 use sys::uevent::{Event, MAX_EVENT, Received, Socket};
 
 use crate::load::Tree;
-use crate::plan::first_module;
+use crate::plan::module_before_drivers;
 use crate::text::{Reason, refused};
 use crate::watchdog::Watchdog;
 use crate::{log, path};
@@ -67,9 +67,10 @@ impl<'a> Hotplug<'a> {
             tree.load(module, config)?;
             watchdog.keep_alive();
         }
-        if let Some(module) = first_module(config) {
+        if let Some(module) = module_before_drivers(config) {
             // Whether it must be there is for the plan to say.
             let _ = tree.load(module, config);
+            watchdog.keep_alive();
         }
         hotplug.coldplug(None, watchdog);
         Ok(hotplug)

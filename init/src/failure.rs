@@ -10,7 +10,7 @@ use sys::process::{self, Ending};
 
 use crate::log;
 
-/// How long the last message stays on the screen before the machine restarts or goes off.
+/// How long the last message, which tells it, stays on the screen before the machine restarts or goes off.
 const VISIBLE: Duration = Duration::from_secs(10);
 
 /// How long PID 1 waits between tries to end a machine that will not.
@@ -45,31 +45,20 @@ pub fn remembered() -> Emergency {
 
 /// Says `why` the boot failed and what happens now, lets it be read, and ends the machine.
 pub fn conclude(why: fmt::Arguments<'_>, emergency: Emergency) -> ! {
-    let seconds = VISIBLE.as_secs();
-    let ending = match emergency {
-        Emergency::Shell if shell_is_there() => {
-            log::error!("boot failed: {why}; starting the shell, the machine reboots when it ends");
-            open_shell();
-            process_end(Ending::Reboot)
-        }
-        Emergency::Shell => {
-            log::error!("boot failed: {why}; no /bin/sh was packed into the initramfs, rebooting in {seconds} seconds");
-            Ending::Reboot
-        }
-        Emergency::Reboot => {
-            log::error!("boot failed: {why}; rebooting in {seconds} seconds");
-            Ending::Reboot
-        }
-        Emergency::Poweroff => {
-            log::error!("boot failed: {why}; powering off in {seconds} seconds");
-            Ending::Poweroff
-        }
-        Emergency::Halt => {
-            log::error!("boot failed: {why}; halting");
-            process_end(Ending::Halt)
-        }
+    let with_shell = emergency == Emergency::Shell && shell_is_there();
+    let (next, ending) = match emergency {
+        Emergency::Shell if with_shell => ("starting the shell, the machine reboots when it ends", Ending::Reboot),
+        Emergency::Shell => ("no /bin/sh was packed into the initramfs, rebooting in 10 seconds", Ending::Reboot),
+        Emergency::Reboot => ("rebooting in 10 seconds", Ending::Reboot),
+        Emergency::Poweroff => ("powering off in 10 seconds", Ending::Poweroff),
+        Emergency::Halt => ("halting", Ending::Halt),
     };
-    process::pause(VISIBLE);
+    log::error!("boot failed: {why}; {next}");
+    if with_shell {
+        open_shell();
+    } else if emergency != Emergency::Halt {
+        process::pause(VISIBLE);
+    }
     process_end(ending)
 }
 

@@ -138,6 +138,15 @@ fn lanes(register: __m128i) -> [u32; 4] {
 mod tests {
     use super::*;
 
+    /// Where they are not there, nothing below is tested: then that must be true.
+    #[test]
+    fn the_instructions_are_found_where_the_kernel_finds_them() {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let flags: std::vec::Vec<_> = info.lines().find(|line| line.starts_with("flags")).unwrap().split(' ').collect();
+        let has_all = ["sha_ni", "ssse3", "sse4_1"].iter().all(|flag| flags.contains(flag));
+        assert_eq!(Pair::detect().is_some(), has_all);
+    }
+
     /// The examples of FIPS 180-4 for "abc" and for no message: each is one chunk with its padding.
     #[test]
     fn gives_the_published_digests() {

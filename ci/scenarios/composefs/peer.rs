@@ -6,7 +6,7 @@ use surefoot_ci::composefs::{Composefs, State, Version};
 use surefoot_ci::drive::Drive;
 use surefoot_ci::fsverity::Algorithm;
 use surefoot_ci::kernel::Package;
-use surefoot_ci::peers;
+use surefoot_ci::setup_root;
 use surefoot_ci::tree::Tree;
 use surefoot_probe::{Mount, Outcome as Done};
 
@@ -156,7 +156,7 @@ fn overlaid(settings: &str) -> &'static [&'static str] {
 
 /// The mounts after the other program has run in a guest that has a root of its own.
 fn run_peer(name: &str, machine: &Machine, word: &str, settings: &str) -> Result<Vec<Mount>> {
-    let program = std::fs::read(peers::composefs_setup_root()?)?;
+    let program = std::fs::read(setup_root::program()?)?;
     let command = format!("/usr/bin/setup-root --sysroot {SYSROOT} --config /etc/settings --cmdline {word}");
     let mut words = vec![
         format!("probe.mount=/dev/vdb1:{SYSROOT}:ext4:rw"),

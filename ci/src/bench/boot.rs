@@ -4,9 +4,10 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::peers::Peers;
-use super::section::{Section, kib, milliseconds, ratio};
+use super::peers::{For, Peers};
+use super::section::{Section, kib, millions, milliseconds, ratio, used};
 use super::subject::{Clock, HASH, ROOT, Start, Subject};
+use crate::accelerator;
 use crate::batch;
 use crate::initramfs;
 
@@ -49,11 +50,11 @@ impl Way {
             Self::None => "nothing",
             Self::FloorRoot => "floor in C, root alone",
             Self::Floor => "floor in C, the same mounts",
-            Self::Surefoot => "surefoot, --host-only",
+            Self::Surefoot => "surefoot, for this machine",
             Self::SurefootDefault => "surefoot, for all machines",
             Self::Busybox => "busybox and veritysetup",
-            Self::Dracut => "dracut and systemd, root alone",
-            Self::InitramfsTools => "initramfs-tools, unverified root alone",
+            Self::Dracut => "dracut and systemd, for this machine, root alone",
+            Self::InitramfsTools => "initramfs-tools, for all machines, unverified root alone",
         }
     }
 }
@@ -72,14 +73,20 @@ pub fn compare(subject: &Subject, peers: &Peers) -> Result<Section> {
          hand-over, on kernel {} in QEMU, from one disk: an erofs with its hash tree, and a state partition that an earlier \
          boot has filled. The least of {runs} runs on one processor whose time is the number of instructions (`-icount \
          shift=0,sleep=off`), where one that waits does not sleep (`idle=poll`), and of as many on two processors by the \
-         clock. What is made by hand (`ci/bench`) knows its modules and devices by heart; its initramfs is compressed as \
-         surefoot's is. dracut and initramfs-tools set up the root alone.\n\n\
+         clock{}. What is made by hand (`ci/bench`) knows its modules and devices by heart; its initramfs is compressed as \
+         surefoot's is. dracut and initramfs-tools set up the root alone, dracut with the least of its \
+         modules and with no drivers but those of this machine.\n\n\
          Memory is what is used beyond what the first program alone has: *before*, when the initramfs is unpacked and nothing \
-         of it has run yet, and *after*, when the real init starts, with the drivers and mounts that it finds. The difference \
-         has been freed.\n\n\
-         By the clock the emulator's own work counts: each piece of a program is translated when it runs for the first time, and \
-         what is freed and used again is translated anew.",
-        subject.kernel.release
+         of it has run yet, and *after*, when the real init starts, with the drivers and mounts that it finds. The difference, and \
+         what those take, has been freed; the floor leaves its initramfs where it is.",
+        subject.kernel.release,
+        match accelerator::name() {
+            "tcg" => {
+                " (emulated by turns in one thread, where it costs time as well that each piece of a program is translated when it \
+                 runs first, and that memory which held such a piece is used anew)"
+            }
+            _ => "",
+        }
     );
     let columns = [
         "way",
@@ -100,13 +107,13 @@ pub fn compare(subject: &Subject, peers: &Peers) -> Result<Section> {
         let (floor_counted, floor_wall) = *floor.get_or_insert((counted, wall));
         section.push([
             way.name().to_owned(),
-            milliseconds(counted),
+            millions(counted),
             ratio(counted, floor_counted),
             milliseconds(wall),
             ratio(wall, floor_wall),
             kib(found.initramfs_bytes),
-            kib(base.free_kib.after.saturating_sub(found.free_kib.before) * 1024),
-            kib(base.free_kib.after.saturating_sub(found.free_kib.after) * 1024),
+            used(base.free_kib.after, found.free_kib.before),
+            used(base.free_kib.after, found.free_kib.after),
         ]);
     }
     Ok(section)
@@ -133,7 +140,7 @@ impl Subject {
         let start = self.start(way, peers).context(way.name())?;
         let run = |clock| self.quickest(&format!("bench-{way:?}"), &start, clock, runs).context(way.name());
         let (counted, wall) = (run(Clock::Instructions)?, run(Clock::Wall)?);
-        let before = self.before(&format!("bench-{way:?}-before"), &start).context(way.name())?;
+        let before = self.before(&format!("bench-{way:?}"), &start).context(way.name())?;
         Ok(Quickest {
             times: [counted.nanoseconds, wall.nanoseconds],
             free_kib: Free { before: before.free_kib, after: counted.free_kib },
@@ -155,7 +162,7 @@ impl Subject {
             Way::SurefootDefault => (initramfs::build(&self.kernel, &[])?, self.roothash()),
             Way::Busybox => (self.pack("busybox", |top| self.busybox(top, peers))?, String::new()),
             Way::Dracut => {
-                peers.dracut(&archive)?;
+                peers.dracut(For::ThisMachine, &archive)?;
                 let verity = format!("systemd.verity_root_data={ROOT} systemd.verity_root_hash={HASH}");
                 let words = format!("{} {verity} root=/dev/mapper/root rootfstype=erofs ro", self.roothash());
                 (archive, words)

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::marker::{self, Marker};
 use super::plot::{self, Curve};
-use super::section::{Section, kib, microseconds, milliseconds, ratio};
+use super::section::{Section, millions, ratio, thousands, used};
 use super::subject::{Clock, Start, Subject, empty_state};
 use crate::batch;
 use crate::command::{command, run};
@@ -17,7 +17,6 @@ use crate::edit::Edit;
 use crate::filesystem::{Directory, Filesystem, Place};
 use crate::images::Images;
 use crate::kernel::Package;
-use crate::paths;
 use crate::vm::Vm;
 
 /// How often each machine is run, unless the environment variable `RUNS` says otherwise: the quickest run counts.
@@ -37,20 +36,22 @@ struct Growth<'m> {
     machine: Machine,
 }
 
-/// The table, and the drawing `docs/growth.svg` beside it.
+/// The table, and a drawing of it (SVG).
 ///
 /// # Errors
 /// When the real init is not reached by one of the machines.
-pub fn compare(subject: &Subject) -> Result<Section> {
+pub fn compare(subject: &Subject) -> Result<(Section, String)> {
     let runs = batch::count("RUNS", RUNS)?;
     // The usual kernel has fewer modules.
     let all_modules = &Subject::new(Package::Full612)?;
     let method = format!(
         "A machine as above with an initramfs for it, and more and more of one thing: the least of {runs} runs, counted in \
-         instructions. All of it grows in proportion: *each more* is what one more of them costs beyond the first row. Memory is \
-         what is used when the real init starts, beyond that of the first row. Where the disk is another one, this boot is the \
-         first that uses its state partition. Modules are packed from kernel {}, which has more of them than the usual one; what \
-         is packed is also unpacked, and none of it is loaded.\n\n\
+         instructions. *Each more* is what one more of them costs, beside the row before; all of it is flat or linear. Memory is what \
+         is used when the real init starts, beyond that of the first row. Where the disk is another one, this boot is the first that \
+         uses its state partition.\n\n\
+         Modules are packed from kernel {}, which has more of them than the usual one; they are those of sound, networks, media, \
+         graphics, sensors and USB, of which the machine has none: what is packed is unpacked, and deleted. Deployments are image \
+         files, all of them one file under other names; the 16 best are looked into, the others only listed.\n\n\
          ![The time until the hand-over](growth.svg)",
         all_modules.kernel.release
     );
@@ -68,8 +69,7 @@ pub fn compare(subject: &Subject) -> Result<Section> {
         curves.push(growth.measure(runs, &mut section)?);
     }
     let drawing = plot::draw("From the first program to the hand-over", "million instructions", &curves);
-    fs::write(paths::workspace().join("docs/growth.svg"), drawing)?;
-    Ok(section)
+    Ok((section, drawing))
 }
 
 impl Growth<'_> {
@@ -78,25 +78,27 @@ impl Growth<'_> {
         let Self { what, subject, .. } = self;
         let base = subject.base(runs)?;
         let mut curve = Curve { name: (*what).to_owned(), points: Vec::new() };
-        let mut first = None;
+        let (mut first, mut before) = (None, None);
         for &count in self.counts {
             let scratch = tempfile::tempdir()?;
             let told = || format!("{count} {what}");
             let (count, vm) = (self.machine)(subject, scratch.path(), count).with_context(told)?;
             let Marker { nanoseconds, free_kib } = marker::quickest(&vm, runs).with_context(told)?;
-            let time = nanoseconds.saturating_sub(base);
-            let (first_count, first_time, first_free) = *first.get_or_insert((count, time, free_kib));
-            let more = u64::try_from(count - first_count)?;
+            let (count, time) = (u32::try_from(count)?, nanoseconds.saturating_sub(base));
+            let (first_time, first_free) = *first.get_or_insert((time, free_kib));
+            let each = before.replace((count, time)).map(|(count_before, time_before): (u32, u64)| {
+                let more = count.saturating_sub(count_before).max(1);
+                time.saturating_sub(time_before) / u64::from(more)
+            });
             section.push([
                 (*what).to_owned(),
                 count.to_string(),
-                milliseconds(time),
+                millions(time),
                 ratio(time, first_time),
-                time.saturating_sub(first_time).checked_div(more).map_or("-".to_owned(), microseconds),
-                kib(first_free.saturating_sub(free_kib) * 1024),
+                each.map_or("-".to_owned(), thousands),
+                used(first_free, free_kib),
             ]);
-            let precise = |number: u64| u32::try_from(number).map_or(f64::INFINITY, f64::from);
-            curve.points.push((precise(u64::try_from(count)?), precise(time / 1000) / 1000.0));
+            curve.points.push((count.into(), f64::from(u32::try_from(time / 1000)?) / 1000.0));
         }
         Ok(curve)
     }
@@ -124,9 +126,14 @@ fn devices(subject: &Subject, _: &Path, count: usize) -> Result<(usize, Vm)> {
     Ok((count, vm))
 }
 
-/// More modules in the initramfs, none of which the machine needs: as they come in the kernel's folder.
+/// Folders of modules for devices that the machine has none of, whatever their aliases tell.
+const ELSEWHERE: [&str; 7] =
+    ["/sound/pci/", "/sound/soc/", "/net/", "/drivers/media/", "/drivers/gpu/", "/drivers/iio/", "/drivers/usb/"];
+
+/// More modules in the initramfs, none of which the machine needs: by their names.
 fn modules(subject: &Subject, _: &Path, count: usize) -> Result<(usize, Vm)> {
-    let files = subject.kernel.modules()?;
+    let mut files = subject.kernel.modules()?;
+    files.retain(|file| ELSEWHERE.iter().any(|folder| file.to_string_lossy().contains(folder)));
     let mut names: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()?.split('.').next()).collect();
     names.sort_unstable();
     let with = |named: usize| -> Result<(usize, Start)> {

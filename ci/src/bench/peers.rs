@@ -16,8 +16,17 @@ use crate::kernel::Kernel;
 const PACKAGES: &str =
     "dracut-core,initramfs-tools,busybox,cryptsetup-bin,systemd,systemd-sysv,udev,kmod,zstd,cpio,ostree-boot";
 
+/// The machines that an initramfs is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// All that the kernel has drivers for.
+    AllMachines,
+    /// The one that is measured.
+    ThisMachine,
+}
+
 /// dracut's smallest set of modules that boots the root. What it needs for itself it adds.
-const DRACUT_MODULES: &str = "systemd-veritysetup fs-lib kernel-modules rootfs-block dracut-systemd";
+const DRACUT_MODULES: &str = "systemd-veritysetup fs-lib rootfs-block dracut-systemd";
 
 /// Drivers of the machine, for those that do not find them by themselves.
 const DRIVERS: &str = "virtio_pci virtio_blk dm_verity sha256_ssse3 erofs";
@@ -67,9 +76,13 @@ impl Peers {
     ///
     /// # Errors
     /// What dracut says.
-    pub fn dracut(&self, output: &Path) -> Result<Duration> {
+    pub fn dracut(&self, machines: For, output: &Path) -> Result<Duration> {
         let kernel = ["--kver", &self.release];
-        let only = ["--no-hostonly", "--modules", DRACUT_MODULES, "--drivers", DRIVERS, "--filesystems", "erofs"];
+        let all_drivers = if machines == For::AllMachines { " kernel-modules" } else { "" };
+        let modules = format!("{DRACUT_MODULES}{all_drivers}");
+        let drivers = ["--drivers", DRIVERS, "--filesystems", "erofs"];
+        // ostree-boot adds a module of its own to all images.
+        let only = [&["--no-hostonly", "--modules", &modules, "--omit", "ostree"], &drivers[..]].concat();
         let words = [&["--force", "--quiet", "--reproducible"], &kernel[..], &only, &["/var/tmp/dracut.img"]].concat();
         let taken = self.run("dracut", &words)?;
         self.take("var/tmp/dracut.img", output)?;

@@ -45,8 +45,11 @@ pub fn draw(title: &str, unit: &str, curves: &[Curve]) -> String {
         );
         power += 1.0;
     }
-    for quarter in 0..=4 {
-        let figure = highest * f64::from(quarter) / 4.0;
+    let step = step(highest);
+    let mut line = 0.0;
+    while line * step <= highest {
+        let figure = line * step;
+        line += 1.0;
         let (at, end) = (y(figure), WIDTH - RIGHT);
         let _ = writeln!(svg, "<line x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#80808040\"/>");
         let _ =
@@ -69,6 +72,12 @@ pub fn draw(title: &str, unit: &str, curves: &[Curve]) -> String {
     svg
 }
 
+/// What lies between two lines of the axis: 1, 2 or 5 of a power of ten, so that there are at most ten.
+fn step(highest: f64) -> f64 {
+    let power = 10_f64.powf((highest / 10.0).log10().floor());
+    [1.0, 2.0, 5.0].map(|digit| digit * power).into_iter().find(|step| highest / step <= 10.0).unwrap_or(10.0 * power)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +89,6 @@ mod tests {
         // The first point is where the axes meet; the second one at the right end, and at 10/11 of the height.
         assert!(svg.contains("<polyline points=\"60.0,320.0 490.0,65.5\""), "{svg}");
         assert!(svg.contains(">disks</text>") && svg.ends_with("</svg>\n"));
+        assert_eq!([55.0, 100.0, 101.0, 1900.0].map(|most| step(most).to_string()), ["10", "10", "20", "200"]);
     }
 }

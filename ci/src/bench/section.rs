@@ -48,9 +48,20 @@ impl Section {
 fn line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
     let mut text = String::new();
     for (number, cell) in cells.enumerate() {
-        let _ = if number == 0 { write!(text, "  {cell:<40}") } else { write!(text, " {cell:>16}") };
+        let _ = if number == 0 { write!(text, "  {cell:<58}") } else { write!(text, " {cell:>16}") };
     }
     text
+}
+
+/// Instructions in millions.
+pub(super) fn millions(instructions: u64) -> String {
+    let tenths = (instructions + 50_000) / 100_000;
+    format!("{}.{} M", tenths / 10, tenths % 10)
+}
+
+/// Instructions in thousands.
+pub(super) fn thousands(instructions: u64) -> String {
+    format!("{} k", (instructions + 500) / 1000)
 }
 
 /// Nanoseconds in milliseconds.
@@ -59,15 +70,16 @@ pub(super) fn milliseconds(nanoseconds: u64) -> String {
     format!("{}.{} ms", tenths / 10, tenths % 10)
 }
 
-/// Nanoseconds in microseconds.
-pub(super) fn microseconds(nanoseconds: u64) -> String {
-    format!("{} µs", (nanoseconds + 500) / 1000)
-}
-
 /// How many times as much, with two digits; nothing where there is nothing to compare with.
 pub(super) fn ratio(figure: u64, other: u64) -> String {
     let Some(hundredths) = (figure * 100 + other / 2).checked_div(other) else { return "-".to_owned() };
     format!("{}.{:02} ×", hundredths / 100, hundredths % 100)
+}
+
+/// How much less is free than before, both in KiB; negative where it is more.
+pub(super) fn used(free_before_kib: u64, free_kib: u64) -> String {
+    let sign = if free_kib > free_before_kib { "-" } else { "" };
+    format!("{sign}{} KiB", free_before_kib.abs_diff(free_kib))
 }
 
 /// Bytes in KiB.
@@ -82,7 +94,8 @@ mod tests {
     #[test]
     fn figures_are_rounded_and_tables_are_markdown() {
         assert_eq!((ratio(110, 100), ratio(2, 3), ratio(1, 0)), ("1.10 ×".into(), "0.67 ×".into(), "-".into()));
-        assert_eq!((milliseconds(345_678_901), microseconds(1_500)), ("345.7 ms".into(), "2 µs".into()));
+        assert_eq!((milliseconds(345_678_901), millions(45_678_901)), ("345.7 ms".into(), "45.7 M".into()));
+        assert_eq!((used(10, 8), used(8, 10)), ("2 KiB".into(), "-2 KiB".into()));
         let mut section = Section::new("Boot", "As it is.", &["way", "time"]);
         section.push(["floor".to_owned(), "1 ms".to_owned()]);
         assert_eq!(section.markdown(), "## Boot\n\nAs it is.\n\n| way | time |\n| --- | ---: |\n| floor | 1 ms |\n");

@@ -10,7 +10,7 @@ use super::section::{Section, kib};
 use crate::command::{command, run};
 use crate::kernel::{self, Package};
 use crate::size::describe_virtio_machine;
-use crate::{initramfs, paths, peers};
+use crate::{initramfs, paths, setup_root};
 
 /// Programs that cannot be had from a registry of packages: bytes as they are stated elsewhere.
 const STATED: [(&str, u64); 2] = [("rsinit (stated, not measured)", 1_200_000), ("nixos-init (stated)", 500 << 10)];
@@ -26,7 +26,7 @@ pub fn programs(others: &Peers) -> Result<Section> {
     let measured: [(&str, PathBuf, u64); 4] = [
         ("surefoot-init", paths::program("surefoot-init")?, 0),
         ("surefoot-init, slots alone", paths::slots_alone()?, 0),
-        ("composefs-setup-root", peers::composefs_setup_root()?, 0),
+        ("composefs-setup-root", setup_root::program()?, 0),
         ("ostree-prepare-root", others.path(prepare_root), others.bytes_of_libraries(prepare_root)?),
     ];
     for (name, file, libraries) in measured {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::marker::{self, Marker};
 use crate::command::{command, run};
@@ -131,7 +131,7 @@ impl Subject {
         let script = "cd \"$1\" && echo marker | cpio --quiet -o -H newc | cat - \"$2\" >\"$3\"";
         run(command("sh").args(["-ec", script, "sh"]).args([self.scratch.path(), &start.initramfs, &archive]))?;
         let start = Start { initramfs: archive, words: "rdinit=/marker".to_owned() };
-        self.quickest(name, &start, Clock::Instructions, 1)
+        self.quickest(&format!("{name}-before"), &start, Clock::Instructions, 1)
     }
 
     /// The word that the root is accepted by.
@@ -159,7 +159,8 @@ impl Subject {
     /// When the real init is not reached.
     pub fn instructions(&self, runs: u64) -> Result<u64> {
         let boot = self.quickest("instructions", &self.surefoot()?, Clock::Instructions, runs)?.nanoseconds;
-        Ok(boot.saturating_sub(self.base(runs)?))
+        let base = self.base(runs)?;
+        boot.checked_sub(base).context("a boot takes less than no boot at all")
     }
 
     /// When the real init is started as the kernel's first program, in instructions.

@@ -54,9 +54,9 @@ impl Row {
 pub fn compare() -> Result<Section> {
     let method = format!(
         "Random data in the page cache, the same salt, the fastest of {RUNS} runs by turns. Both make the same bytes, which is \
-         checked in each round."
+         checked in each round. What stands beside surefoot's figure is named behind the semicolon."
     );
-    let mut section = Section::new("Hash trees", method, &["work", "surefoot", "veritysetup", "ratio", "at most"]);
+    let mut section = Section::new("Hash trees", method, &["surefoot", "figure", "beside", "ratio", "at most"]);
     for row in measure()? {
         let mark = if row.is_within_bound() { "" } else { " (not reached)" };
         let bound = row.bound.map_or_else(|| "-".to_owned(), |bound| format!("{bound:.2} ×{mark}"));
@@ -77,17 +77,17 @@ pub fn measure() -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, processors, bound) in [("two processors", "0,1", 0.45), ("one processor", "0", 0.80)] {
         for (work, [ours, theirs]) in WORKS.into_iter().zip(bench.times(processors)?) {
-            rows.push(Row { name: format!("{work} 1 GiB, {name}, s"), ours, theirs, bound: Some(bound) });
+            rows.push(Row { name: format!("{work} 1 GiB, {name}, s; veritysetup"), ours, theirs, bound: Some(bound) });
         }
     }
     if let Some(Row { ours, .. }) = rows.last().cloned() {
-        let name = "verify 1 GiB, one processor, beside OpenSSL's SHA-256 alone, s".to_owned();
+        let name = "verify 1 GiB, one processor, s; OpenSSL's SHA-256 alone".to_owned();
         rows.push(Row { name, ours, theirs: openssl()?, bound: None });
     }
     let [small, larger @ ..] = SIZES;
     let theirs = bench.memory(small)?;
     for size in larger {
-        let name = format!("memory for {} MiB beside that for {} MiB, KiB", size >> 20, small >> 20);
+        let name = format!("memory for {} MiB, KiB; that for {} MiB", size >> 20, small >> 20);
         rows.push(Row { name, ours: bench.memory(size)?, theirs, bound: Some(1.10) });
     }
     Ok(rows)

@@ -17,7 +17,7 @@ const PARTS: [&str; 6] = ["boot", "verity", "initramfs", "programs", "images", "
 const INTRODUCTION: &str = "# What surefoot costs
 
 `make bench` measures this, and writes it down here. Each table is made in one run on one machine; those of boots with the same
-kernel. What counts is how figures relate to one another: by themselves they tell of the machine, which may be an emulated one.
+kernel, but where another one is named. What counts is how figures relate to one another: by themselves they tell of the machine, which may be an emulated one.
 
 ";
 
@@ -30,29 +30,32 @@ fn main() -> Result<()> {
     let subject = || subject.as_ref().map_err(|why| anyhow!("{why:#}"));
     let peers = LazyCell::new(|| Peers::new(&kernel::fetch(Package::Cloud61)?));
     let peers = || peers.as_ref().map_err(|why| anyhow!("{why:#}"));
-    let sections = wanted.into_iter().map(|name| match name {
-        "boot" => boot::compare(subject()?, peers()?),
-        "growth" => growth::compare(subject()?),
-        "initramfs" => images::compare(&kernel::fetch(Package::Cloud61)?, peers()?),
-        "programs" => sizes::programs(peers()?),
-        "images" => sizes::images(),
-        _ => verity::compare(),
-    });
-    let (mut text, mut failures) = (INTRODUCTION.to_owned(), Vec::new());
-    for section in sections {
+    let (mut text, mut drawing, mut failures) = (INTRODUCTION.to_owned(), None, Vec::new());
+    for name in wanted {
+        let section = match name {
+            "boot" => subject().and_then(|subject| boot::compare(subject, peers()?)),
+            "growth" => subject().and_then(growth::compare).map(|(section, curves)| {
+                drawing = Some(curves);
+                section
+            }),
+            "initramfs" => peers().and_then(|peers| images::compare(&kernel::fetch(Package::Cloud61)?, peers)),
+            "programs" => peers().and_then(sizes::programs),
+            "images" => sizes::images(),
+            _ => verity::compare(),
+        };
         match section {
-            Ok(section) => {
-                text = text + &section.markdown() + "\n";
-                if part.is_empty() {
-                    fs::write(paths::workspace().join("docs/performance.md"), text.trim_end().to_owned() + "\n")?;
-                }
-            }
+            Ok(section) => text = text + &section.markdown() + "\n",
             Err(why) => {
                 println!("{why:#}\n");
                 failures.push(format!("{why:#}"));
             }
         }
     }
-    ensure!(failures.is_empty(), "not all was measured: {}", failures.join("; "));
+    ensure!(failures.is_empty(), "not all was measured, and nothing is written down: {}", failures.join("; "));
+    if let Some(drawing) = drawing.filter(|_| part.is_empty()) {
+        let document = |name: &str| paths::workspace().join("docs").join(name);
+        fs::write(document("performance.md"), text.trim_end().to_owned() + "\n")?;
+        fs::write(document("growth.svg"), drawing)?;
+    }
     Ok(())
 }

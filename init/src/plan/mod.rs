@@ -24,9 +24,10 @@ pub use timeout::out_of_time;
 use crate::reason;
 use crate::text::Reason;
 
-/// What comes before all drivers where a hash tree is asked for: the processor's own SHA-256. Kernels that check the signatures
-/// of modules take the quickest digest there is (`kernel/module/signing.c`), and load all that follow in less time.
-pub fn first_module(config: &Config<'_>) -> Option<&'static str> {
+/// What comes before the drivers of devices where a hash tree is asked for: the quickest SHA-256, by which nearly all of them
+/// are. A kernel that checks the signatures of modules by the same digest (`crypto/asymmetric_keys/pkcs7_verify.c`) loads all
+/// others in less time then.
+pub fn module_before_drivers(config: &Config<'_>) -> Option<&'static str> {
     is_verified(config).then_some("crypto-sha256")
 }
 

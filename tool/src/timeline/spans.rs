@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Device,
     /// Something was mounted.
     Mount,
-    /// Another step of the plan: a directory, a link, a check, a record.
+    /// Another step of the plan: a directory, a link, a check, a record, or the modules that something needs.
     Step,
 }
 
@@ -41,7 +41,6 @@ impl Kind {
     /// The kind of a step, by the words that PID 1 has for it.
     fn of_step(step: &str) -> Self {
         match step.split(' ').next() {
-            Some("load") => Self::Module,
             Some("activate" | "attach") => Self::Device,
             Some("mount") => Self::Mount,
             _ => Self::Step,

@@ -46,7 +46,7 @@ fn every_step_has_its_kind() {
     let report = report(&written_by_pid1());
     let kind_of = |words: &str| spans(&report).iter().find(|span| span.name.starts_with(words)).map(|span| span.kind);
     for (words, kind) in [
-        ("load module ", Kind::Module),
+        ("load module ", Kind::Step),
         ("activate /dev/mapper/root", Kind::Device),
         ("mount erofs ", Kind::Mount),
         ("make directory ", Kind::Step),
