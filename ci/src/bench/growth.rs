@@ -46,9 +46,9 @@ pub fn compare(subject: &Subject) -> Result<(Section, String)> {
     let all_modules = &Subject::new(Package::Full612)?;
     let method = format!(
         "A machine as above with an initramfs for it, and more and more of one thing: the least of {runs} runs, counted in \
-         instructions. *Each more* is what one more of them costs, beside the row before; all of it is flat or linear. Memory is what \
-         is used when the real init starts, beyond that of the first row. Where the disk is another one, this boot is the first that \
-         uses its state partition.\n\n\
+         instructions. *Each more* is what one more of them costs, beside the row before: files in the upper layer cost nothing \
+         (flat), of all else each costs its share (linear). Memory is what is used when the real init starts, beyond that of the \
+         first row. Where the disk is another one, this boot is the first that uses its state partition.\n\n\
          Modules are packed from kernel {}, which has more of them than the usual one; they are those of sound, networks, media, \
          graphics, sensors and USB, of which the machine has none: what is packed is unpacked, and deleted. Deployments are image \
          files, all of them one file under other names; the 16 best are looked into, the others only listed.\n\n\

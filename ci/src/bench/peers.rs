@@ -78,11 +78,13 @@ impl Peers {
     /// What dracut says.
     pub fn dracut(&self, machines: For, output: &Path) -> Result<Duration> {
         let kernel = ["--kver", &self.release];
-        let all_drivers = if machines == For::AllMachines { " kernel-modules" } else { "" };
-        let modules = format!("{DRACUT_MODULES}{all_drivers}");
-        let drivers = ["--drivers", DRIVERS, "--filesystems", "erofs"];
+        let (more, drivers) = match machines {
+            For::AllMachines => (" kernel-modules", &["--add-drivers", DRIVERS][..]),
+            For::ThisMachine => ("", &["--drivers", DRIVERS, "--filesystems", "erofs"][..]),
+        };
+        let modules = format!("{DRACUT_MODULES}{more}");
         // ostree-boot adds a module of its own to all images.
-        let only = [&["--no-hostonly", "--modules", &modules, "--omit", "ostree"], &drivers[..]].concat();
+        let only = [&["--no-hostonly", "--modules", &modules, "--omit", "ostree"], drivers].concat();
         let words = [&["--force", "--quiet", "--reproducible"], &kernel[..], &only, &["/var/tmp/dracut.img"]].concat();
         let taken = self.run("dracut", &words)?;
         self.take("var/tmp/dracut.img", output)?;
