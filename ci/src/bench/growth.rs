@@ -68,7 +68,7 @@ pub fn compare(subject: &Subject) -> Result<(Section, String)> {
     for growth in growths {
         curves.push(growth.measure(runs, &mut section)?);
     }
-    let drawing = plot::draw("From the first program to the hand-over", "million instructions", &curves);
+    let drawing = plot::draw("From the first program to the hand-over", "of the first figure", &curves);
     Ok((section, drawing))
 }
 
@@ -98,7 +98,8 @@ impl Growth<'_> {
                 each.map_or("-".to_owned(), thousands),
                 used(first_free, free_kib),
             ]);
-            curve.points.push((count.into(), f64::from(u32::try_from(time / 1000)?) / 1000.0));
+            let precise = |instructions: u64| u32::try_from(instructions / 1000).map(f64::from);
+            curve.points.push((count.into(), precise(time)? / precise(first_time)?));
         }
         Ok(curve)
     }

@@ -20,7 +20,7 @@ const EDGE: f64 = 40.0;
 /// Colours that are told apart on light and dark ground.
 const COLOURS: [&str; 6] = ["#1f77b4", "#d95f02", "#2ca02c", "#c2185b", "#8c6d1f", "#7e57c2"];
 
-/// Draws curves over a logarithmic axis: the figures, in `unit`, from 0 on.
+/// Draws curves over a logarithmic axis: the figures, in `unit`, from 0 to one or more.
 pub fn draw(title: &str, unit: &str, curves: &[Curve]) -> String {
     let all = || curves.iter().flat_map(|curve| curve.points.iter().copied());
     let most = all().map(|(count, _)| count.max(1.0).log10()).fold(1.0, f64::max).ceil();
@@ -46,14 +46,19 @@ pub fn draw(title: &str, unit: &str, curves: &[Curve]) -> String {
         power += 1.0;
     }
     let step = step(highest);
+    let decimals = usize::from(step < 1.0);
     let mut line = 0.0;
     while line * step <= highest {
         let figure = line * step;
         line += 1.0;
         let (at, end) = (y(figure), WIDTH - RIGHT);
         let _ = writeln!(svg, "<line x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#80808040\"/>");
-        let _ =
-            writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{figure:.0}</text>", LEFT - 8.0, at + 4.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{figure:.decimals$}</text>",
+            LEFT - 8.0,
+            at + 4.0
+        );
     }
     for (number, (curve, colour)) in curves.iter().zip(COLOURS.iter().cycle()).enumerate() {
         let points: Vec<_> =
