@@ -143,7 +143,7 @@ fn modules(subject: &Subject, _: &Path, count: usize) -> Result<(usize, Vm)> {
         let list = "zstd -dc -- \"$1\" | cpio --quiet -t | grep -c '[.]ko$'";
         Ok((run(command("sh").args(["-ec", list, "sh"]).arg(&start.initramfs))?.trim().parse()?, start))
     };
-    // What the machine needs, and what those that are named need, comes on top.
+    // What the machine needs comes on top, and what those that are named need: so many fewer are named in proportion.
     let (least, _) = with(0)?;
     let wanted = count.saturating_sub(least);
     let (found, _) = with(wanted)?;
