@@ -10,7 +10,7 @@ use sys::process::{self, Ending};
 
 use crate::log;
 
-/// How long the last message, which tells it, stays on the screen before the machine restarts or goes off.
+/// How long the last message stays on the screen before the machine restarts or goes off.
 const VISIBLE: Duration = Duration::from_secs(10);
 
 /// How long PID 1 waits between tries to end a machine that will not.
@@ -48,16 +48,19 @@ pub fn conclude(why: fmt::Arguments<'_>, emergency: Emergency) -> ! {
     let with_shell = emergency == Emergency::Shell && shell_is_there();
     let (next, ending) = match emergency {
         Emergency::Shell if with_shell => ("starting the shell, the machine reboots when it ends", Ending::Reboot),
-        Emergency::Shell => ("no /bin/sh was packed into the initramfs, rebooting in 10 seconds", Ending::Reboot),
-        Emergency::Reboot => ("rebooting in 10 seconds", Ending::Reboot),
-        Emergency::Poweroff => ("powering off in 10 seconds", Ending::Poweroff),
+        Emergency::Shell => ("no /bin/sh was packed into the initramfs, rebooting", Ending::Reboot),
+        Emergency::Reboot => ("rebooting", Ending::Reboot),
+        Emergency::Poweroff => ("powering off", Ending::Poweroff),
         Emergency::Halt => ("halting", Ending::Halt),
     };
-    log::error!("boot failed: {why}; {next}");
+    if with_shell || emergency == Emergency::Halt {
+        log::error!("boot failed: {why}; {next}");
+    } else {
+        log::error!("boot failed: {why}; {next} in {} seconds", VISIBLE.as_secs());
+        process::pause(VISIBLE);
+    }
     if with_shell {
         open_shell();
-    } else if emergency != Emergency::Halt {
-        process::pause(VISIBLE);
     }
     process_end(ending)
 }
