@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::budget::Budget;
+use crate::cache::{self, Key};
 use crate::initramfs;
 use crate::kernel::{self, Package};
 use crate::paths;
@@ -33,11 +34,9 @@ const VIRTIO: [&str; 4] = [
 pub fn measure() -> Result<Vec<Size>> {
     let budget = Budget::read()?;
     let kernel = kernel::fetch(Package::Cloud612)?;
-    let machine = paths::cache().join("virtio-machine");
-    describe_virtio_machine(&machine)?;
     let length = |path: &Path| path.metadata().map(|metadata| metadata.len());
     let default = initramfs::build(&kernel, &[])?;
-    let host_only = initramfs::build(&kernel, &["--host-only", "--machine", &machine.to_string_lossy()])?;
+    let host_only = initramfs::build(&kernel, &for_virtio_machine()?.each_ref().map(String::as_str))?;
     Ok(vec![
         Size { what: "PID 1", bytes: length(&paths::program("surefoot-init")?)?, budget: budget.pid1_bytes },
         Size { what: "PID 1, slots alone", bytes: length(&paths::slots_alone()?)?, budget: budget.pid1_slots_bytes },
@@ -54,9 +53,16 @@ pub fn measure() -> Result<Vec<Size>> {
     ])
 }
 
-/// Describes a virtual machine with a disk and a network card on virtio, and erofs and ext4 on that disk.
-pub fn describe_virtio_machine(folder: &Path) -> Result<()> {
-    describe_machine(folder, &VIRTIO, &["erofs", "ext4"])
+/// The words of `surefoot initramfs` for a virtual machine with a disk and a network card on virtio, and erofs and ext4 on
+/// that disk.
+///
+/// # Errors
+/// When the description of the machine cannot be written.
+pub fn for_virtio_machine() -> Result<[String; 3]> {
+    let filesystems = ["erofs", "ext4"];
+    let key = Key::default().text(&VIRTIO.join("\0")).text(&filesystems.join("\0"));
+    let folder = cache::cached("machines", "virtio", key, |folder| describe_machine(folder, &VIRTIO, &filesystems))?;
+    Ok(["--host-only", "--machine", &folder.to_string_lossy()].map(str::to_owned))
 }
 
 /// Makes a folder that `surefoot initramfs --host-only --machine` takes for a machine with devices of these aliases and

@@ -33,6 +33,8 @@ struct Growth<'m> {
     what: &'static str,
     counts: &'static [usize],
     subject: &'m Subject,
+    /// When the real init is started there as the first program.
+    base: u64,
     machine: Machine,
 }
 
@@ -44,6 +46,7 @@ pub fn compare(subject: &Subject) -> Result<(Section, String)> {
     let runs = batch::count("RUNS", RUNS)?;
     // The usual kernel has fewer modules.
     let all_modules = &Subject::new(Package::Full612)?;
+    let (base, base_of_all) = (subject.base(runs)?, all_modules.base(runs)?);
     let method = format!(
         "A machine as above with an initramfs for it, and more and more of one thing: the least of {runs} runs, counted in \
          instructions. *Each more* is what one more of them costs, beside the row before: files in the upper layer cost nothing \
@@ -57,12 +60,13 @@ pub fn compare(subject: &Subject) -> Result<(Section, String)> {
     );
     let columns = ["what grows", "count", "instructions", "of the first", "each more", "memory"];
     let mut section = Section::new("Growth", method, &columns);
+    let usual = |what, counts, machine| Growth { what, counts, subject, base, machine };
     let growths = [
-        Growth { what: "partitions", counts: &[3, 16, 64, 128], subject, machine: partitions },
-        Growth { what: "block devices", counts: &[1, 16, 64], subject, machine: devices },
-        Growth { what: "modules packed", counts: &[30, 100, 1000, 2000], subject: all_modules, machine: modules },
-        Growth { what: "files in /etc's upper layer", counts: &[1, 100, 10_000], subject, machine: files },
-        Growth { what: "deployments", counts: &[2, 10, 100, 1000], subject, machine: deployments },
+        usual("partitions", &[3, 16, 64, 128], partitions),
+        usual("block devices", &[1, 16, 64], devices),
+        Growth { subject: all_modules, base: base_of_all, ..usual("modules packed", &[30, 100, 1000, 2000], modules) },
+        usual("files in /etc's upper layer", &[1, 100, 10_000], files),
+        usual("deployments", &[2, 10, 100, 1000], deployments),
     ];
     let mut curves = Vec::new();
     for growth in growths {
@@ -75,8 +79,7 @@ pub fn compare(subject: &Subject) -> Result<(Section, String)> {
 impl Growth<'_> {
     /// Measures each of the machines, and adds its row.
     fn measure(&self, runs: u64, section: &mut Section) -> Result<Curve> {
-        let Self { what, subject, .. } = self;
-        let base = subject.base(runs)?;
+        let Self { what, subject, base, .. } = self;
         let mut curve = Curve { name: (*what).to_owned(), points: Vec::new() };
         let (mut first, mut before) = (None, None);
         for &count in self.counts {
@@ -84,7 +87,7 @@ impl Growth<'_> {
             let told = || format!("{count} {what}");
             let (count, vm) = (self.machine)(subject, scratch.path(), count).with_context(told)?;
             let Marker { nanoseconds, free_kib } = marker::quickest(&vm, runs).with_context(told)?;
-            let (count, time) = (u32::try_from(count)?, nanoseconds.saturating_sub(base));
+            let (count, time) = (u32::try_from(count)?, nanoseconds.saturating_sub(*base));
             let (first_time, first_free) = *first.get_or_insert((time, free_kib));
             let each = before.replace((count, time)).map(|(count_before, time_before): (u32, u64)| {
                 let more = count.saturating_sub(count_before).max(1);

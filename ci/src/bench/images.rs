@@ -9,7 +9,7 @@ use super::peers::{For, Peers};
 use super::section::{Section, kib, milliseconds, ratio};
 use crate::initramfs;
 use crate::kernel::Kernel;
-use crate::size::describe_virtio_machine;
+use crate::size::for_virtio_machine;
 
 /// How often each of them runs: the quickest counts.
 const RUNS: usize = 3;
@@ -31,9 +31,8 @@ pub fn compare(kernel: &Kernel, peers: &Peers) -> Result<Section> {
     let mut section =
         Section::new("Making an initramfs", method, &["by", "time", "of surefoot's", "size", "of surefoot's"]);
     let scratch = tempfile::tempdir()?;
-    let machine = scratch.path().join("machine");
-    describe_virtio_machine(&machine)?;
-    let host_only = ["--host-only", "--machine", &machine.to_string_lossy()];
+    let host_only = for_virtio_machine()?;
+    let host_only = host_only.each_ref().map(String::as_str);
     let for_all: [(&str, &Maker<'_>); 3] = [
         ("surefoot, for all machines", &|output| initramfs::make(kernel, &[], output)),
         ("dracut, for all machines", &|output| peers.dracut(For::AllMachines, output)),

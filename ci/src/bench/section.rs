@@ -55,8 +55,7 @@ fn line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
 
 /// Instructions in millions.
 pub(super) fn millions(instructions: u64) -> String {
-    let tenths = (instructions + 50_000) / 100_000;
-    format!("{}.{} M", tenths / 10, tenths % 10)
+    in_millions(instructions, "M")
 }
 
 /// Instructions in thousands.
@@ -66,8 +65,13 @@ pub(super) fn thousands(instructions: u64) -> String {
 
 /// Nanoseconds in milliseconds.
 pub(super) fn milliseconds(nanoseconds: u64) -> String {
-    let tenths = (nanoseconds + 50_000) / 100_000;
-    format!("{}.{} ms", tenths / 10, tenths % 10)
+    in_millions(nanoseconds, "ms")
+}
+
+/// A million of something with a name of its own, with one digit.
+fn in_millions(number: u64, million: &str) -> String {
+    let tenths = (number + 50_000) / 100_000;
+    format!("{}.{} {million}", tenths / 10, tenths % 10)
 }
 
 /// How many times as much, with two digits; nothing where there is nothing to compare with.

@@ -9,7 +9,7 @@ use super::peers::Peers;
 use super::section::{Section, kib};
 use crate::command::{command, run};
 use crate::kernel::{self, Package};
-use crate::size::describe_virtio_machine;
+use crate::size::for_virtio_machine;
 use crate::{initramfs, paths, setup_root};
 
 /// Programs that cannot be had from a registry of packages: bytes as they are stated elsewhere.
@@ -48,13 +48,12 @@ pub fn images() -> Result<Section> {
                   card on virtio, erofs and ext4. Unpacked they lie in memory until the hand-over, which frees them.";
     let columns = ["kernel", "all machines", "unpacked", "--host-only", "unpacked"];
     let mut section = Section::new("Size of the initramfs", method, &columns);
-    let scratch = tempfile::tempdir()?;
-    describe_virtio_machine(scratch.path())?;
-    let machine = scratch.path().to_string_lossy().into_owned();
+    let host_only = for_virtio_machine()?;
+    let host_only = host_only.each_ref().map(String::as_str);
     for package in [Package::Cloud61, Package::Cloud612, Package::Full612] {
         let kernel = kernel::fetch(package)?;
         let mut row = vec![kernel.release.clone()];
-        for options in [&[][..], &["--host-only", "--machine", &machine]] {
+        for options in [&[][..], &host_only] {
             let image = initramfs::build(&kernel, options)?;
             let unpacked = run(command("sh").args(["-ec", "zstd -dc -- \"$1\" | wc -c", "sh"]).arg(&image))?;
             row.extend([kib(fs::metadata(&image)?.len()), kib(unpacked.trim().parse()?)]);

@@ -12,7 +12,7 @@ use crate::drive::Drive;
 use crate::filesystem::{Filesystem, empty_ext4};
 use crate::initramfs;
 use crate::kernel::{self, Kernel, Package};
-use crate::size::describe_virtio_machine;
+use crate::size::for_virtio_machine;
 use crate::tree::Tree;
 use crate::verity::{self, HashTree};
 use crate::vm::Vm;
@@ -146,10 +146,8 @@ impl Subject {
 
     /// The same, with more words of `surefoot initramfs`.
     pub(super) fn surefoot_with(&self, words: &[&str]) -> Result<Start> {
-        let machine = self.path("machine");
-        describe_virtio_machine(&machine)?;
-        let machine = machine.to_string_lossy();
-        let initramfs = initramfs::build(&self.kernel, &[&["--host-only", "--machine", &machine], words].concat())?;
+        let host_only = for_virtio_machine()?;
+        let initramfs = initramfs::build(&self.kernel, &[&host_only.each_ref().map(String::as_str), words].concat())?;
         Ok(Start { initramfs, words: self.roothash() })
     }
 
